@@ -1,0 +1,31 @@
+"""What a handler gets and what it gives: neither knows Quart nor hypercorn (architecture 4.3)."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request for one operation, already within the limits of size and time."""
+
+    path: Mapping[str, str]
+    """Path parameters by their name in the operation's path, decoded (identifiers are plain, not base64url)."""
+    query: tuple[tuple[str, str], ...] = ()
+    """Query parameters in order, percent-decoded; repeated ones stand repeated."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By lower-case name; repeated fields are joined with ', '."""
+    body: bytes = b""
+    base: str = ""
+    """Where the API is mounted for this caller, e.g. '' or '/api/v3.1'; `Location` begins with it."""
+    caller: str = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer. Transport matters (Date, compression, security headers, request ids) are added by the HTTP layer."""
+
+    status: int
+    body: bytes | AsyncIterator[bytes] = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    media_type: str | None = "application/json"
+    """None where there is no body."""

@@ -1,0 +1,65 @@
+"""Checks: each part states the health of what it measures; readiness is made of them, never of a probe in a request."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What a check says of its subject."""
+
+    UP = "up"
+    DEGRADED = "degraded"  # serving goes on, slower or with less
+    DOWN = "down"  # what needs it cannot be served
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A check at one moment; `since` is wall time in seconds since the epoch, for people."""
+
+    status: Status
+    since: float
+    detail: str
+
+
+class Check:
+    """The state of one dependency, set by the actor that owns it and read by everybody."""
+
+    def __init__(self, name: str, *, wall_clock: Callable[[], float] = time.time) -> None:
+        self.name = name
+        self._wall_clock = wall_clock
+        self._result = CheckResult(Status.DOWN, wall_clock(), "not started")
+
+    def set(self, status: Status, detail: str = "") -> bool:
+        """State what is so now; `since` moves only when the status does. True if the status changed."""
+        changed = status is not self._result.status
+        since = self._wall_clock() if changed else self._result.since
+        self._result = CheckResult(status, since, detail)
+        return changed
+
+    @property
+    def result(self) -> CheckResult:
+        """The newest statement."""
+        return self._result
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What `/health/ready` says: `ready`, `degraded` (both 200) or `unready` (503), with every configured check."""
+
+    status: str
+    checks: Mapping[str, CheckResult]
+
+    @property
+    def can_serve(self) -> bool:
+        """True where a balancer may send requests here."""
+        return self.status != "unready"
+
+
+def readiness(checks: Mapping[str, CheckResult], *, draining: bool = False) -> Readiness:
+    """Sum up: one check down, or a drain, makes the instance unready; one degraded makes it degraded."""
+    statuses = {check.status for check in checks.values()}
+    if draining or Status.DOWN in statuses:
+        return Readiness("unready", checks)
+    return Readiness("degraded" if Status.DEGRADED in statuses else "ready", checks)
