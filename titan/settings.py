@@ -1,0 +1,291 @@
+"""Every setting: its type, range, default and meaning, stated once; file, reference and `config show` follow.
+
+A `Settings` value is immutable and says only what the operator asked for: that a port is free or a folder writable is
+found out at start, not here. `titan.settings_load.load` makes one from the environment, a file and the defaults;
+`Settings()` alone is the defaults, whatever the environment holds.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The setting's environment variable has a name of its own (the operator's guide fixed it)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A second, shorter environment variable of the setting."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The value is masked wherever it is shown, and may come from `<NAME>_FILE` or a systemd credential."""
+
+
+class Verification(StrEnum):
+    """What the API does with a document that breaks a constraint of the metamodel."""
+
+    STRICT = "strict"
+    LENIENT = "lenient"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    """The least severe line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Section(BaseModel):
+    """A group of settings; unknown names are refused, values cannot be changed, infinity is no number of seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+class Http(Section):
+    """Listening, limits and time-outs of the HTTP server."""
+
+    host: Annotated[str, Short("TITAN_HOST")] = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on; other than loopback needs security.allow_anonymous.",
+    )
+    port: Annotated[int, Short("TITAN_PORT")] = Field(
+        default=8080, ge=0, le=65535, description="Port to listen on; 0 takes any free one and says which."
+    )
+    admin_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Own loopback port of /metrics and /system; 0: they are on the main port.",
+    )
+    base_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Where the API is mounted, e.g. /twins; /health and /metrics stay at the root.",
+    )
+    drain_delay_s: float = Field(
+        default=0,
+        ge=0,
+        description="How long the listener stays open after readiness turned 503, for balancers that poll it.",
+    )
+    tls_cert: Path | None = Field(
+        default=None,
+        description="Certificate chain (PEM); read again when it changes; needs tls_key.",
+        examples=["/etc/titan/tls.crt"],
+    )
+    tls_key: Path | None = Field(
+        default=None, description="Private key (PEM) of tls_cert.", examples=["/etc/titan/tls.key"]
+    )
+    max_body_bytes: int = Field(
+        default=8 * MIB, ge=1024, le=1024 * MIB, description="Largest JSON body of a request; more is answered 413."
+    )
+    max_json_depth: int = Field(
+        default=64, ge=8, le=200, description="Deepest nesting of a JSON body; deeper is answered 400."
+    )
+    max_head_bytes: int = Field(
+        default=32 * 1024,
+        ge=16 * 1024,
+        le=MIB,
+        description="Largest request line with headers; a 2,048-character id in base64url must fit.",
+    )
+    head_timeout_s: float = Field(default=10, gt=0, description="How long a request's head may take to arrive.")
+    body_timeout_s: float = Field(
+        default=60,
+        gt=0,
+        description="How long a whole request may take to arrive, unless it keeps body_min_bytes_per_s.",
+    )
+    body_min_bytes_per_s: int = Field(
+        default=1024, ge=1, description="Rate that keeps a slow upload alive beyond body_timeout_s."
+    )
+    keep_alive_s: float = Field(
+        default=75,
+        gt=0,
+        description="How long an idle connection stays open; longer than the balancer's own (nginx: 60).",
+    )
+    write_timeout_s: float = Field(
+        default=30, gt=0, description="How long a client may take none of its answer before the connection is closed."
+    )
+    max_connections: int = Field(
+        default=4096, ge=1, description="Most connections at once; further ones wait in the listen queue."
+    )
+
+
+class Process(Section):
+    """The process as a whole."""
+
+    hard_deadline_s: float = Field(
+        default=20,
+        gt=0,
+        description="From SIGTERM to the end, whatever hangs; below the grace of systemd or Kubernetes.",
+    )
+    instance_id: Annotated[str, Short("TITAN_INSTANCE_ID")] = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._:-]{0,128}$",
+        description="This instance's name in logs and leader keys; empty: the host name.",
+    )
+
+
+class Database(Section):
+    """Where documents are kept."""
+
+    url: Annotated[str, Bare("DATABASE_URL"), Secret()] = Field(
+        default="",
+        description="sqlite:///FILE; empty: the file titan.db in data_dir.",
+        examples=["sqlite:////var/lib/titan/titan.db"],
+    )
+    data_dir: Annotated[Path, Short("TITAN_DATA_DIR")] = Field(
+        default=Path("titan-data"),
+        description="Folder of the embedded store; under systemd $STATE_DIRECTORY is the default.",
+    )
+    request_budget_s: float = Field(
+        default=1.8,
+        gt=0,
+        le=60,
+        description="How long one store call of a request may take; then 503 with Retry-After.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _sqlite_only(cls, url: str) -> str:
+        scheme = url.partition("://")[0]
+        if scheme in {"postgresql", "postgresql+asyncpg", "postgres"}:
+            raise ValueError("PostgreSQL is not built yet (a later part); use sqlite:///FILE or unset it")
+        if url and not (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
+            raise ValueError("must be sqlite:///FILE (relative) or sqlite:////FILE (absolute)")
+        if "?" in url or "#" in url or url.endswith(":memory:"):
+            raise ValueError("must name a file: sqlite:///FILE takes no options and no :memory:")
+        return url
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The database file: the one of `url`, else `titan.db` in `data_dir`."""
+        return Path(self.url.removeprefix("sqlite:///")) if self.url else self.data_dir / "titan.db"
+
+
+class Model(Section):
+    """The metamodel."""
+
+    verification: Verification = Field(
+        default=Verification.STRICT,
+        description="strict: a document that breaks a constraint is refused; lenient: reported.",
+    )
+
+
+class Log(Section):
+    """Log lines, one per request and per event of an actor, on standard output."""
+
+    format: Annotated[LogFormat, Short("TITAN_LOG_FORMAT")] = Field(
+        default=LogFormat.CONSOLE, description="console for people, json for machines."
+    )
+    level: LogLevel = Field(default=LogLevel.INFO, description="Least severe line that is written.")
+
+
+class Security(Section):
+    """Who may do what."""
+
+    allow_anonymous: bool = Field(
+        default=False,
+        description="Listen beyond loopback although nobody has to log in: everyone who reaches the port may write.",
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. Built without arguments it is the defaults: the environment is read by `load` alone."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    http: Http = Http()
+    process: Process = Process()
+    database: Database = Database()
+    model: Model = Model()
+    log: Log = Log()
+    security: Security = Security()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  (the library passes all by keyword)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing by itself: a variable called HTTP or LOG is nobody's business here."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as operators see it."""
+
+    section: str
+    name: str
+    field: FieldInfo
+
+    @property
+    def path(self) -> str:
+        """Section and name, as in the file."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        bare = [mark.name for mark in self.field.metadata if isinstance(mark, Bare)]
+        return bare[0] if bare else f"TITAN_{self.section}__{self.name}".upper()
+
+    @property
+    def short(self) -> str | None:
+        """Its second, shorter environment variable."""
+        return next((mark.name for mark in self.field.metadata if isinstance(mark, Short)), None)
+
+    @property
+    def is_secret(self) -> bool:
+        """True: to be masked, and also read from `<NAME>_FILE` and systemd credentials."""
+        return any(isinstance(mark, Secret) for mark in self.field.metadata)
+
+    def of(self, settings: Settings) -> Any:
+        """Its value."""
+        return getattr(getattr(settings, self.section), self.name)
+
+
+def all_settings() -> Iterator[Setting]:
+    """Every setting, in the order of the file."""
+    for section, group in Settings.model_fields.items():
+        fields = group.annotation.model_fields if group.annotation is not None else {}
+        yield from (Setting(section, name, field) for name, field in fields.items())
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can connect; a name other than localhost could be anything."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,59 @@
+"""Settings that disagree with each other. Each line names both values and the setting to change."""
+
+from collections.abc import Iterator
+
+from titan.settings import Settings, is_loopback
+
+CLOSE_IDLE_S = 1.5
+"""How long a drain goes on answering on open connections before it closes idle ones (architecture 4.2)."""
+
+BALANCER_KEEP_ALIVE_S = 60
+"""nginx' own default for idle connections to an upstream; ours must outlive it, or it sends into a closed one."""
+
+
+def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[str]:
+    """Yield one line for each pair of settings that cannot both hold."""
+    http, process = settings.http, settings.process
+    drain_s = http.drain_delay_s + CLOSE_IDLE_S + longest_shutdown_s
+    if drain_s >= process.hard_deadline_s:
+        yield (
+            f"http.drain_delay_s = {http.drain_delay_s:g} and process.hard_deadline_s = {process.hard_deadline_s:g}:"
+            f" a drain may take {drain_s:g} s ({http.drain_delay_s:g} + {CLOSE_IDLE_S:g} + the slowest part's"
+            f" {longest_shutdown_s:g}), which must be less than the hard deadline;"
+            " lower TITAN_HTTP__DRAIN_DELAY_S or raise TITAN_PROCESS__HARD_DEADLINE_S"
+        )
+    if http.head_timeout_s > http.body_timeout_s:
+        yield (
+            f"http.head_timeout_s = {http.head_timeout_s:g} and http.body_timeout_s = {http.body_timeout_s:g}:"
+            " a request's head is a part of the request; lower TITAN_HTTP__HEAD_TIMEOUT_S"
+        )
+    if (http.tls_cert is None) is not (http.tls_key is None):
+        yield (
+            f"http.tls_cert = {http.tls_cert or 'unset'} and http.tls_key = {http.tls_key or 'unset'}:"
+            " TLS needs both; set or unset both of TITAN_HTTP__TLS_CERT and TITAN_HTTP__TLS_KEY"
+        )
+    if http.admin_port and http.admin_port == http.port:
+        yield (
+            f"http.admin_port = {http.admin_port} and http.port = {http.port}:"
+            " must differ; set TITAN_HTTP__ADMIN_PORT=0 to have /metrics and /system on the main port"
+        )
+    if not is_loopback(http.host) and not settings.security.allow_anonymous:
+        yield (
+            f"http.host = {http.host} and security.allow_anonymous = false: there is no authentication yet, and others"
+            " could reach this address; listen on 127.0.0.1, or set TITAN_SECURITY__ALLOW_ANONYMOUS=true"
+        )
+
+
+def advice(settings: Settings) -> Iterator[str]:
+    """Yield one line for each setting that is allowed and probably not meant; logged as a warning at every start."""
+    http = settings.http
+    if settings.security.allow_anonymous and not is_loopback(http.host):
+        yield (
+            f"ANYONE who can reach {http.host} may read and write everything: security.allow_anonymous is true"
+            " and there is no authentication yet"
+        )
+    if http.keep_alive_s <= BALANCER_KEEP_ALIVE_S:
+        yield (
+            f"http.keep_alive_s = {http.keep_alive_s:g} is not above the {BALANCER_KEEP_ALIVE_S} s that nginx keeps"
+            " idle connections: it may send a request into a connection that is just being closed"
+        )
