@@ -1,0 +1,143 @@
+"""One run of one child, in a shielded scope of its own."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from supervisors.kernel.context import Context
+from supervisors.kernel.errors import LeashRanOut, describe
+from supervisors.kernel.events import ActorEvent, ChildExited, ChildStarted
+from supervisors.kernel.leash import LeashHandle
+from supervisors.kernel.snapshot import Node, State
+from supervisors.kernel.spec import Child, Supervisor
+from supervisors.kernel.strategy import ExitReason, Restart
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How one run ended, as its supervisor needs to know it."""
+
+    at: float
+    reason: ExitReason
+    error: BaseException | None
+    up_s: float
+
+
+class Host:
+    """Runs a child once, and is the only place that knows how this run is doing.
+
+    State and events change here and at once, in the child's own task; what follows from them is decided by the
+    supervisor when it reads the message (`None` for "started", an `Exit` at the end). A child that starts and ends
+    without a pause between leaves both messages, in this order.
+
+    The shield keeps every cancellation from outside away from the child: only its supervisor, or a leash, ends it, so
+    that children can be stopped one after the other. Whoever hosts must see to it that every host is asked to stop at
+    last.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        leash: LeashHandle | None,
+        emit: Callable[[ActorEvent], None],
+        post: Callable[[Exit | None], None],
+    ) -> None:
+        self.node = node
+        self.context = Context(node.path, leash, self._start)
+        self.asked = False
+        self.ended = False
+        self._began_at: float | None = None
+        self._imposed: Exception | None = None
+        self._scope = trio.CancelScope(shield=True)
+        self._emit = emit
+        self._post = post
+        node.host = self
+        node.starts += 1
+        node.enter(State.STARTING)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it started, and was neither asked to stop nor ended."""
+        return self._began_at is not None and not self.asked and not self.ended
+
+    def ask_to_stop(self) -> None:
+        """Ask for an orderly stop: a child that drains is told, all others, and one that is not up, are cancelled."""
+        spec = self.node.spec
+        if not (self.is_up and isinstance(spec, Child) and spec.stop == "drain"):
+            self._scope.cancel()
+        self.asked = True
+        self.context.stop_requested.set()
+        self.node.enter(State.STOPPING)
+
+    def insist(self) -> bool:
+        """Cancel a child that still drains; False if it is cancelled already."""
+        if self._scope.cancel_called:
+            return False
+        self._scope.cancel()
+        return True
+
+    def impose(self, error: Exception) -> None:
+        """Cancel the child and let its run count as ended by this error."""
+        self._imposed = error
+        self._scope.cancel()
+
+    async def run(self, body: Callable[[Context], Awaitable[None]]) -> None:
+        """Run the child to its end and post it. Only what is not an `Exception` is raised again."""
+        if self.context.leash is not None:
+            self.context.leash.hold(self._scope)
+        try:
+            with self._scope:
+                await body(self.context)
+        except Exception as error:  # noqa: BLE001 - the border of the actor: its supervisor decides
+            self._end(error)
+        except BaseException as error:
+            self._end(error)
+            raise
+        else:
+            self._end(None)
+
+    def _start(self, value: object) -> None:
+        if self._began_at is not None:
+            raise RuntimeError(f"{self.node.path} called ctx.started() twice")
+        if self.asked or self.ended or self._imposed is not None:
+            return
+        self._began_at = trio.current_time()
+        self.node.value = value
+        self.node.enter(State.RUNNING)
+        self._emit(ChildStarted(self.node.path, self._began_at, self.node.restarts))
+        self._post(None)
+
+    def _end(self, raised: BaseException | None) -> None:
+        error = _join(self._imposed, raised)
+        reason = self._reason(error)
+        if reason is ExitReason.RETURNED and self._began_at is None and self.node.spec.restart is not Restart.PERMANENT:
+            self._start(None)  # work that is done is work that was started
+        self.ended = True
+        if self.context.leash is not None:
+            self.context.leash.let_go(self._scope)
+        now = trio.current_time()
+        up_s = None if self._began_at is None else now - self._began_at
+        self.node.host = None
+        self.node.enter(State.DOWN)
+        if error is not None:
+            self.node.last_error = describe(error)
+        asked = self.asked and self._imposed is None
+        self._emit(ChildExited(self.node.path, now, reason, error, asked, up_s))
+        self._post(Exit(now, reason, error, up_s or 0.0))
+
+    def _reason(self, error: BaseException | None) -> ExitReason:
+        if isinstance(error, LeashRanOut) and isinstance(self.node.spec, Supervisor):
+            return ExitReason.LEASH
+        if error is not None:
+            return ExitReason.FAILED
+        if self.asked:
+            return ExitReason.STOPPED
+        return ExitReason.LEASH if self._scope.cancelled_caught else ExitReason.RETURNED
+
+
+def _join(imposed: Exception | None, raised: BaseException | None) -> BaseException | None:
+    """Keep both: why the kernel ended the child, and what it raised on its way out."""
+    if imposed is None or raised is None:
+        return imposed or raised
+    return BaseExceptionGroup("ended by its supervisor, and failed while it stopped", [imposed, raised])
