@@ -1,4 +1,4 @@
-"""What a handler gets and what it gives: neither knows Quart nor hypercorn (architecture 4.3)."""
+"""What the transport gives and gets: neither side of it knows Quart or hypercorn (architecture 4.3)."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ class Request:
     """One request for one operation, already within the limits of size and time."""
 
     path: Mapping[str, str]
-    """Path parameters by their name in the operation's path, decoded (identifiers are plain, not base64url)."""
+    """Path parameters by their name in the operation's path, percent-decoded; identifiers still base64url."""
     query: tuple[tuple[str, str], ...] = ()
     """Query parameters in order, percent-decoded; repeated ones stand repeated."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -18,6 +18,8 @@ class Request:
     base: str = ""
     """Where the API is mounted for this caller, e.g. '' or '/api/v3.1'; `Location` begins with it."""
     caller: str = "anonymous"
+    request_id: str = ""
+    """Names the request in logs; errors carry it as `correlationId`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from titan.api.messages import Request, Response
+from titan.api.call import Call
+from titan.api.messages import Response
 from titan.api.services import Services
 
-Handler = Callable[[Services, Request], Awaitable[Response]]
+Handler = Callable[[Services, Call], Awaitable[Response]]
 
 
 class Right(StrEnum):
@@ -42,5 +43,11 @@ class Operation:
     """Statuses of success, for OpenAPI."""
     result: str | None = None
     """Schema name of the successful answer's body, for OpenAPI."""
+    request: str | None = None
+    """Schema name of the request's body, for OpenAPI."""
+    summary: str = ""
+    """One sentence for people."""
     cacheable: bool = False
     """True where the answer depends on the document's revision alone."""
+    idempotent_by_key: bool = False
+    """True where `Idempotency-Key` makes a retry safe."""

@@ -1,0 +1,70 @@
+"""Calls the API as the transport does, without a transport."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from titan.api.dispatch import answer
+from titan.api.messages import Request, Response
+from titan.api.operations import OPERATIONS
+from titan.api.routing import Router
+from titan.api.services import Services
+from titan.model.identifiers import encode_identifier
+
+ROUTER = Router(OPERATIONS)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; `operation_id` is None where no row was found."""
+
+    operation_id: str | None
+    response: Response
+    headers: dict[str, str]
+
+    @property
+    def status(self) -> int:
+        return self.response.status
+
+    @property
+    def body(self) -> bytes:
+        assert isinstance(self.response.body, bytes)
+        return self.response.body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def texts(self) -> list[str]:
+        return [message["text"] for message in self.json["messages"]]
+
+
+@dataclass(frozen=True)
+class Client:
+    services: Services
+    base: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def __call__(self, method: str, url: str, body: Any = None, /, **headers: str) -> Answer:
+        """`body`: bytes as they are, anything else as JSON. Header names with _ for -."""
+        parts = urlsplit(url)
+        segments = [unquote(segment) for segment in parts.path.strip("/").split("/")]
+        found = ROUTER.find(method, segments, request_id="r-1")
+        if isinstance(found, Response):
+            return _answer(None, found)
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        fields = {"content-type": "application/json"} if raw else {}
+        fields |= self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
+        query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+        request = Request(found.path, query, fields, raw, self.base, request_id="r-1")
+        return _answer(found.operation.operation_id, await answer(self.services, found.operation, request))
+
+
+def _answer(operation_id: str | None, response: Response) -> Answer:
+    return Answer(operation_id, response, {name.lower(): value for name, value in response.headers})
+
+
+def url(path: str, identifier: str) -> str:
+    return f"{path}/{encode_identifier(identifier)}"

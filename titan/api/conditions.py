@@ -1,0 +1,91 @@
+"""Entity tags and preconditions (RFC 9110 sections 8.8.3 and 13).
+
+The tag of a document is its revision. It is the same for every value of `level` and `extent`: these stand in the URI,
+so each variant is a resource of its own, and a tag says nothing across resources (RFC 9110 8.8.3). That lets a client
+read any variant and write the document with the tag it got. A content coding is not in the URI; the HTTP layer marks
+the tag of a compressed answer with a suffix (`"7-gzip"`), which is understood here.
+"""
+
+import re
+from dataclasses import dataclass
+
+from titan.store.contract import IfMatch, IfNoneMatch, Precondition
+
+CODING_SUFFIXES = ("gzip", "zstd", "br")
+"""What may follow the revision in the tag of a compressed answer."""
+
+NO_REVISION = -1
+"""Stands for tags that no document of ours can have; a list of only such tags must not become the empty list, which
+means `*`."""
+
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_LIST = re.compile(rf"[ \t]*,?[ \t]*(?:{_TAG.pattern}[ \t]*(?:,[ \t]*)*)+")
+_REVISION = re.compile(rf"(\d{{1,19}})(?:-(?:{'|'.join(CODING_SUFFIXES)}))?")
+
+
+def etag(revision: int) -> str:
+    """Return the strong entity tag of a revision."""
+    return f'"{revision}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The preconditions of a request: revisions named, an empty tuple for `*`, None where the field is absent."""
+
+    match: tuple[int, ...] | None = None
+    none_match: tuple[int, ...] | None = None
+
+    def for_write(self) -> Precondition | None:
+        """Return what the store compares in the step of the write."""
+        if self.match is None:
+            return None if self.none_match is None else IfNoneMatch(self.none_match)
+        if self.none_match is None:
+            return IfMatch(self.match)
+        left = tuple(revision for revision in self.match if self.none_match and revision not in self.none_match)
+        return IfMatch(left or (NO_REVISION,))
+
+    def not_modified(self, revision: int) -> bool:
+        """Say whether the client has this revision already (GET, 304)."""
+        return self.none_match is not None and (not self.none_match or revision in self.none_match)
+
+    def failed(self, revision: int) -> bool:
+        """Say whether `If-Match` excludes this revision."""
+        return self.match is not None and bool(self.match) and revision not in self.match
+
+
+NO_CONDITIONS = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedCondition:
+    """Which field is wrong and how."""
+
+    reason: str
+
+
+def read_conditions(if_match: str | None, if_none_match: str | None) -> Conditions | MalformedCondition:
+    """Read `If-Match` (strong comparison) and `If-None-Match` (weak comparison)."""
+    match = _revisions(if_match, weak=False)
+    if isinstance(match, str):
+        return MalformedCondition(f"If-Match {match}")
+    none_match = _revisions(if_none_match, weak=True)
+    if isinstance(none_match, str):
+        return MalformedCondition(f"If-None-Match {none_match}")
+    if match == () and none_match:
+        return MalformedCondition("If-Match: * together with a list in If-None-Match is not supported")
+    return Conditions(match, none_match)
+
+
+def _revisions(field: str | None, *, weak: bool) -> tuple[int, ...] | str | None:
+    if field is None:
+        return None
+    if field.strip(" \t") == "*":
+        return ()
+    if not _LIST.fullmatch(field):
+        return 'is neither * nor a list of entity tags such as "7"'
+    found = []
+    for prefix, opaque in _TAG.findall(field):
+        revision = _REVISION.fullmatch(opaque)
+        comparable = revision is not None and (weak or not prefix)
+        found.append(int(revision[1]) if revision is not None and comparable else NO_REVISION)
+    return tuple(found)

@@ -1,0 +1,204 @@
+"""List, create, read, replace and delete: the same for shells, submodels and concept descriptions."""
+
+import hashlib
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any, TypeVar, assert_never
+
+import orjson
+import trio
+
+from titan.api import heavy
+from titan.api.call import Call
+from titan.api.conditions import etag
+from titan.api.cursors import encode_cursor
+from titan.api.messages import Response
+from titan.api.results import problem
+from titan.api.services import Services
+from titan.model import modifiers
+from titan.model.documents import Prepared, Unacceptable, assemble, prepare
+from titan.model.identifiers import encode_identifier
+from titan.store.contract import (
+    AlreadyExists,
+    Created,
+    Deleted,
+    Idempotency,
+    IdempotencyMismatch,
+    IdempotencyRunning,
+    Kind,
+    NotFound,
+    PreconditionFailed,
+    Replaced,
+    Replayed,
+    WriteMode,
+    WriteOutcome,
+)
+
+T = TypeVar("T")
+
+NO_CACHE = ("Cache-Control", "no-cache")
+"""A cache between may keep it, but has to ask before each use: without this one, HTTP lets it guess a lifetime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """Handlers for the documents of one kind below one path."""
+
+    kind: Kind
+    path: str
+    """Path of the collection, e.g. `/shells`."""
+    parameter: str
+    """Name of the path parameter with the identifier, e.g. `aasIdentifier`."""
+    noun: str
+    """What people call one of them."""
+
+    async def get_all(self, services: Services, call: Call) -> Response:
+        """Answer one page of the documents that match the filters."""
+        query = call.query
+        page = await _timed(
+            services,
+            services.store.page(
+                self.kind, terms=query.terms, after=query.after, limit=query.limit, with_blobs=query.with_blobs
+            ),
+        )
+        bodies = [item.body for item in page.items]
+        if query.core:
+            size = sum(map(len, bodies))
+            bodies = await heavy.run(services, size, lambda: [modifiers.core(body) for body in bodies])
+        paging = {}
+        if page.next_after is not None:
+            paging["cursor"] = encode_cursor(page.next_after, call.operation_id, query.terms)
+        joined = b",".join(bodies)
+        body = b'{"paging_metadata":%b,"result":[%b]}' % (orjson.dumps(paging), joined)
+        return Response(200, body, (NO_CACHE,))
+
+    async def get(self, services: Services, call: Call) -> Response:
+        """Answer one document, 304 where the client has it already."""
+        stored = await _timed(
+            services,
+            services.store.get(self.kind, call.path[self.parameter], with_blobs=call.query.with_blobs),
+        )
+        if stored is None:
+            return self._not_found(call)
+        headers = (*_validators(stored.revision, stored.modified_ms), NO_CACHE)
+        if call.conditions.failed(stored.revision):
+            return self._precondition_failed(call, stored.revision)
+        if call.conditions.not_modified(stored.revision):
+            return Response(304, b"", headers, None)
+        body = stored.body
+        if call.query.core:
+            body = await heavy.run(services, len(body), lambda: modifiers.core(stored.body))
+        return Response(200, body, headers)
+
+    async def post(self, services: Services, call: Call) -> Response:
+        """Create a document; 409 where its id is taken."""
+        prepared = await self._prepare(services, call)
+        if isinstance(prepared, Response):
+            return prepared
+        return await self._write(services, call, prepared, WriteMode.CREATE)
+
+    async def put(self, services: Services, call: Call) -> Response:
+        """Replace a document, or create it where there is none."""
+        prepared = await self._prepare(services, call)
+        if isinstance(prepared, Response):
+            return prepared
+        wanted = call.path[self.parameter]
+        if prepared.document.id != wanted:
+            return problem(
+                400,
+                f"id: the {self.noun} in the body has another id than the path",
+                request_id=call.request.request_id,
+            )
+        return await self._write(services, call, prepared, WriteMode.PUT)
+
+    async def delete(self, services: Services, call: Call) -> Response:
+        """Delete a document; 404 where there is none."""
+        outcome = await _timed(
+            services,
+            services.store.delete(self.kind, call.path[self.parameter], precondition=call.conditions.for_write()),
+        )
+        return self._answer(call, outcome, b"", "")
+
+    async def _prepare(self, services: Services, call: Call) -> Prepared | Response:
+        raw = call.request.body
+        prepared = await heavy.run(
+            services,
+            len(raw),
+            lambda: prepare(self.kind, raw, lenient=services.lenient, max_depth=services.max_depth),
+        )
+        if isinstance(prepared, Unacceptable):
+            return problem(400, map(str, prepared.violations), request_id=call.request.request_id)
+        return prepared
+
+    async def _write(self, services: Services, call: Call, prepared: Prepared, mode: WriteMode) -> Response:
+        document = prepared.document
+        body = assemble(document)
+        outcome = await _timed(
+            services,
+            services.store.write(
+                document, mode, precondition=call.conditions.for_write(), idempotency=_idempotency(call, body)
+            ),
+        )
+        location = f"{call.request.base}{self.path}/{encode_identifier(document.id)}"
+        return self._answer(call, outcome, body, location)
+
+    def _answer(self, call: Call, outcome: WriteOutcome, body: bytes, location: str) -> Response:
+        request_id = call.request.request_id
+        match outcome:
+            case Replayed(first):
+                return self._answer(call, first, body, location)
+            case Created(revision, modified_ms):
+                return Response(201, body, (("Location", location), *_validators(revision, modified_ms)))
+            case Replaced(revision, modified_ms):
+                return Response(204, b"", _validators(revision, modified_ms), None)
+            case Deleted():
+                return Response(204, b"", (), None)
+            case AlreadyExists():
+                return problem(409, f"a {self.noun} with this id exists already", request_id=request_id)
+            case NotFound():
+                return self._not_found(call)
+            case PreconditionFailed(revision):
+                return self._precondition_failed(call, revision)
+            case IdempotencyMismatch():
+                text = "this Idempotency-Key was used for another request"
+                return problem(422, text, request_id=request_id)
+            case IdempotencyRunning():
+                text = "the first request with this Idempotency-Key has not ended yet"
+                return problem(409, text, request_id=request_id)
+            case _:
+                assert_never(outcome)
+
+    def _not_found(self, call: Call) -> Response:
+        return problem(404, f"there is no {self.noun} with this id", request_id=call.request.request_id)
+
+    def _precondition_failed(self, call: Call, revision: int | None) -> Response:
+        state = f"there is no such {self.noun}" if revision is None else f"its entity tag is now {etag(revision)}"
+        text = f"the precondition in If-Match or If-None-Match does not hold: {state}"
+        headers = () if revision is None else (("ETag", etag(revision)),)
+        return problem(412, text, request_id=call.request.request_id, headers=headers)
+
+
+async def _timed(services: Services, store_call: Coroutine[Any, Any, T]) -> T:
+    """Give one store call its budget; `trio.TooSlowError` beyond it."""
+    with trio.fail_after(services.budget_s):
+        return await store_call
+
+
+def _validators(revision: int, modified_ms: int) -> tuple[tuple[str, str], ...]:
+    return (("ETag", etag(revision)), ("Last-Modified", formatdate(modified_ms // 1000, usegmt=True)))
+
+
+def _idempotency(call: Call, body: bytes) -> Idempotency | None:
+    if call.idempotency_key is None:
+        return None
+    scope = _digest(call.request.caller, call.operation_id, call.idempotency_key)
+    return Idempotency(scope, hashlib.blake2b(body, digest_size=32).digest())
+
+
+def _digest(*parts: str) -> bytes:
+    digest = hashlib.blake2b(digest_size=32)
+    for part in parts:
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(4, "big") + encoded)
+    return digest.digest()

@@ -1,0 +1,97 @@
+"""Structure and constraints of the metamodel, asked of aas-core and answered in JSON paths.
+
+Structure (unknown members, wrong types, wrong or missing modelType, missing required members) decides whether a
+document can be kept at all; constraints are what `lenient` reports instead of refusing.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from aas_core3_1 import jsonization, verification
+from aas_core3_1 import types as aas
+
+from titan.model.paths import Step, render
+from titan.store.contract import Kind
+
+MAX_VIOLATIONS = 100
+"""A document with more is not examined further: the rest would only make the answer long."""
+
+_PARSERS: dict[Kind, Callable[[Any], aas.Class]] = {
+    Kind.SHELL: jsonization.asset_administration_shell_from_jsonable,
+    Kind.SUBMODEL: jsonization.submodel_from_jsonable,
+    Kind.CONCEPT_DESCRIPTION: jsonization.concept_description_from_jsonable,
+}
+_JSON_NAMES = {"str": "a string", "int": "a number", "float": "a number", "bool": "a boolean", "NoneType": "null"}
+_JSON_NAMES |= {"list": "an array", "dict": "an object"}
+_PYTHON_TYPE = re.compile(r"<class '(\w+)'>")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing wrong with a document; `path` is '' for the document itself."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+def parse(kind: Kind, value: Any) -> aas.Class | Violation:
+    """Return the metamodel's object for a JSON value, or the first thing wrong with its structure."""
+    return _parse(_PARSERS[kind], value)
+
+
+def _parse(parser: Callable[[Any], aas.Class], value: Any) -> aas.Class | Violation:
+    try:
+        return parser(value)
+    except jsonization.DeserializationException as error:
+        return Violation(render(_json_step(step) for step in error.path.segments), _plain(error.cause))
+
+
+def violations(instance: aas.Class) -> list[Violation]:
+    """Return what breaks a constraint, at most `MAX_VIOLATIONS` and one that says that there may be more."""
+    found = list(islice(_violations(instance), MAX_VIOLATIONS + 1))
+    if len(found) > MAX_VIOLATIONS:
+        found[-1] = Violation("", f"more than {MAX_VIOLATIONS} violations; the rest is not listed")
+    return found
+
+
+def _violations(instance: aas.Class) -> Iterator[Violation]:
+    for error in verification.verify(instance):
+        yield Violation(render(_attribute_step(step) for step in error.path.segments), error.cause)
+
+
+def _json_step(step: jsonization.Segment) -> Step:
+    return step.index if isinstance(step, jsonization.IndexSegment) else step.name
+
+
+def _attribute_step(step: verification.Segment) -> Step:
+    """Python's attribute names are the JSON names in snake case, without exception (tested)."""
+    if isinstance(step, verification.IndexSegment):
+        return step.index
+    head, *tail = step.name.split("_")
+    return head + "".join(word.title() for word in tail)
+
+
+def _plain(cause: str) -> str:
+    """Say JSON's types where aas-core says Python's."""
+    return _PYTHON_TYPE.sub(lambda match: _JSON_NAMES.get(match[1], match[1]), cause)
+
+
+def check_reference(value: Any) -> Violation | None:
+    """Say what keeps a JSON value from being a sound Reference."""
+    return _check(jsonization.reference_from_jsonable, value)
+
+
+def check_specific_asset_id(value: Any) -> Violation | None:
+    """Say what keeps a JSON value from being a sound SpecificAssetId."""
+    return _check(jsonization.specific_asset_id_from_jsonable, value)
+
+
+def _check(parser: Callable[[Any], aas.Class], value: Any) -> Violation | None:
+    instance = _parse(parser, value)
+    return instance if isinstance(instance, Violation) else next(_violations(instance), None)
