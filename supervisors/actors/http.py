@@ -1,0 +1,79 @@
+"""The http actor: serves the endpoints, and drains when it is asked to stop (architecture 4.2)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+
+from titan.http.limits import HttpLimits
+from titan.http.observe import RequestObserver
+from titan.http.server import Endpoint, HttpServer
+
+
+class Context(Protocol):
+    """What this actor needs of the kernel's context."""
+
+    stop_requested: trio.Event
+
+    def started(self, value: object = None) -> None:
+        """Say that the actor is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """How long a stop may take: `delay_s` with the listener still open, then `shutdown_s` at most."""
+
+    delay_s: float = 0.0
+    shutdown_s: float = 8.0
+    begin: Callable[[], None] = lambda: None
+    """Called first: turns readiness to 503."""
+
+    @property
+    def longest_s(self) -> float:
+        """The longest a drain takes; the child's own `shutdown_s` in the tree must not be shorter."""
+        return self.delay_s + self.shutdown_s
+
+
+class HttpActor:
+    """Serves the endpoints until it is asked to stop, then drains.
+
+    `run` returns when every connection is closed, at the latest `Drain.longest_s` after `stop_requested`; what is then
+    still open is aborted. Cancelled, it aborts every connection at once. A crash leaves the listening sockets open: the
+    next run goes on with what waits in their backlog. After a drain they are closed and the actor cannot run again.
+    """
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint], observer: RequestObserver, *, limits: HttpLimits, drain: Drain
+    ) -> None:
+        self._endpoints = endpoints
+        self._observer = observer
+        self._limits = limits
+        self._drain_times = drain
+
+    async def run(self, ctx: Context) -> None:
+        """Be the actor: from the first accept to the last close."""
+        server = HttpServer(self._endpoints, self._observer, self._limits)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_abort_when_cancelled, server)
+            server.start(nursery)
+            ctx.started()
+            await ctx.stop_requested.wait()
+            await self._drain(server, nursery)
+            nursery.cancel_scope.cancel()
+
+    async def _drain(self, server: HttpServer, nursery: trio.Nursery) -> None:
+        self._drain_times.begin()
+        await trio.sleep(self._drain_times.delay_s)
+        server.close_listeners(nursery)
+        server.start_drain()
+        with trio.move_on_after(self._drain_times.shutdown_s):
+            await server.wait_closed()
+
+
+async def _abort_when_cancelled(server: HttpServer) -> None:
+    # hypercorn sends in a shield: a cancelled connection whose client does not read ends only when its socket closes.
+    try:
+        await trio.sleep_forever()
+    finally:
+        server.abort()

@@ -1,0 +1,158 @@
+"""The application that hypercorn calls: a Quart app whose requests go to the operation table first.
+
+Quart serves the pages: health, metrics, the supervision tree, the API's description for people and for programs.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+import orjson
+from quart import Response as QuartResponse
+from quart import request
+from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection
+
+from titan.api.operation import Operation
+from titan.http.body import Receive
+from titan.http.exchange import Exchange, Send
+from titan.http.limits import HttpLimits
+from titan.http.observe import RequestObserver
+from titan.http.routing import Router
+from titan.http.site import Answer, Site
+from titan.telemetry.health import Readiness
+
+VERSION_MOUNTS = ("", "/api/v3.1", "/api/v3")
+"""Clients use either; all are the same API."""
+
+RETRY_AFTER_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What the health pages say; asked in each request, so they read state and never wait."""
+
+    live: Callable[[], bool]
+    ready: Callable[[], Readiness]
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of one port; what is None is not there (404)."""
+
+    probes: Probes
+    tree: Callable[[], Mapping[str, Any]] | None = None
+    """The supervision tree; only on ports that are bound to loopback."""
+    metrics: Callable[[str], tuple[bytes, str]] | None = None
+    """From an `Accept` header to the exposition and its media type."""
+    openapi: Callable[[], bytes] | None = None
+    docs: Callable[[], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The operations of one port; the admin port has none."""
+
+    table: Sequence[Operation] = ()
+    base_path: str = ""
+
+
+def make_app(
+    answer: Answer,
+    pages: Pages,
+    observer: RequestObserver,
+    *,
+    api: Api,
+    limits: HttpLimits,
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
+) -> QuartTrio:
+    """Make one port's application; it needs no lifespan events."""
+    app = QuartTrio("titan", static_folder=None)
+    paths = _add_pages(app, pages, api.base_path)
+    site = Site(
+        router=Router(api.table, [api.base_path + mount for mount in VERSION_MOUNTS]),
+        answer=answer,
+        observer=observer,
+        limits=limits,
+        pages=frozenset(paths),
+        trusted_proxies=trusted_proxies,
+    )
+    app.asgi_http_class = partial(_exchange, site)  # type: ignore[assignment]  # Quart's own seam; it calls what is here
+    return app
+
+
+def _exchange(site: Site, app: QuartTrio, scope: Mapping[str, Any]) -> Exchange:
+    return Exchange(site, partial(_page, app), scope)
+
+
+async def _page(app: QuartTrio, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    await TrioASGIHTTPConnection(app, scope)(receive, send)  # type: ignore[arg-type]  # ASGI messages are mappings here
+
+
+def _add_pages(app: QuartTrio, pages: Pages, base_path: str) -> list[str]:
+    views: dict[str, Callable[[], QuartResponse]] = {
+        "/health/live": partial(_live, pages.probes),
+        "/health/ready": partial(_ready, pages.probes),
+    }
+    if pages.metrics is not None:
+        views["/metrics"] = partial(_metrics, pages.metrics)
+    if pages.tree is not None:
+        views["/system/tree"] = partial(_tree, pages.tree)
+    if pages.openapi is not None:
+        views[base_path + "/openapi.json"] = partial(_file, pages.openapi, "application/json")
+    if pages.docs is not None:
+        views[base_path + "/docs"] = partial(_file, pages.docs, "text/html; charset=utf-8")
+    for path, view in views.items():
+        app.add_url_rule(path, endpoint=path, view_func=_awaitable(view), methods=["GET"])
+    return list(views)
+
+
+def _awaitable(view: Callable[[], QuartResponse]) -> Callable[[], Awaitable[QuartResponse]]:
+    async def call() -> QuartResponse:  # a plain function would be run in a thread
+        return view()
+
+    return call
+
+
+def _json(status: int, value: object) -> QuartResponse:
+    answer = QuartResponse(orjson.dumps(value), status, content_type="application/json")
+    answer.headers["Cache-Control"] = "no-store"
+    if status == 503:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return answer
+
+
+def _live(probes: Probes) -> QuartResponse:
+    alive = probes.live()
+    return _json(200 if alive else 503, {"status": "live" if alive else "dead"})
+
+
+def _ready(probes: Probes) -> QuartResponse:
+    readiness = probes.ready()
+    return _json(200 if readiness.can_serve else 503, readiness_json(readiness))
+
+
+def readiness_json(readiness: Readiness) -> dict[str, Any]:
+    """Return the body of `/health/ready`."""
+    return {
+        "status": readiness.status,
+        "checks": {
+            name: {"status": check.status, "since": check.since, "detail": check.detail}
+            for name, check in readiness.checks.items()
+        },
+    }
+
+
+def _metrics(metrics: Callable[[str], tuple[bytes, str]]) -> QuartResponse:
+    body, media_type = metrics(request.headers.get("Accept", ""))
+    return QuartResponse(body, content_type=media_type)
+
+
+def _tree(tree: Callable[[], Mapping[str, Any]]) -> QuartResponse:
+    return _json(200, tree())
+
+
+def _file(content: Callable[[], bytes], media_type: str) -> QuartResponse:
+    return QuartResponse(content(), content_type=media_type)

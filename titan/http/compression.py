@@ -1,0 +1,63 @@
+"""gzip where the client takes it and it pays; a large body is compressed off the loop's thread."""
+
+import gzip
+import re
+
+import trio
+
+from titan.api.messages import Response
+
+MIN_BYTES = 1024
+"""Below this the saving is less than a packet."""
+THREAD_BYTES = 64 * 1024
+"""From here on compressing takes longer (about 1 ms) than handing the work to a thread."""
+LEVEL = 5
+
+_COMPRESSIBLE = re.compile(r"(text/.*|application/(.*\+)?(json|xml|openmetrics-text)|image/svg\+xml)(;.*)?")
+_CODING = re.compile(r"\s*([\w*.+-]+)\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?))?\s*")
+_SUFFIX = "-gzip"
+
+
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Say whether gzip may be used (RFC 9110, 12.5.3); without the header it is not, because that is who lacks it."""
+    if not accept_encoding:
+        return False
+    weights = {}
+    for part in accept_encoding.lower().split(","):
+        found = _CODING.fullmatch(part)
+        if found:
+            weights[found[1]] = float(found[2] or 1)
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
+
+
+def is_compressible(response: Response) -> bool:
+    """Say whether this answer has a compressed form at all, so that `Vary` names the header that chooses."""
+    return (
+        isinstance(response.body, bytes)
+        and len(response.body) >= MIN_BYTES
+        and response.media_type is not None
+        and _COMPRESSIBLE.fullmatch(response.media_type) is not None
+        and not any(name.lower() == "content-encoding" for name, _ in response.headers)
+    )
+
+
+async def compress(body: bytes) -> bytes:
+    """Return the gzip form; the same bytes for the same body."""
+    if len(body) < THREAD_BYTES:
+        return gzip.compress(body, LEVEL, mtime=0)
+    return await trio.to_thread.run_sync(lambda: gzip.compress(body, LEVEL, mtime=0))
+
+
+def coded_etag(etag: str) -> str:
+    """Return the entity tag of the gzip form: a strong one must differ per coding (RFC 9110, 8.8.3.3)."""
+    return etag[:-1] + _SUFFIX + '"' if etag.endswith('"') and not etag.startswith("W/") else etag
+
+
+def plain_etags(condition: str) -> str:
+    """Return a condition (`If-Match`, `If-None-Match`) in terms of the document's own entity tags."""
+    return condition.replace(_SUFFIX + '"', '"')
+
+
+def names_coded(condition: str) -> bool:
+    """Say whether a condition names the tag of a gzip form."""
+    return _SUFFIX + '"' in condition

@@ -1,0 +1,169 @@
+"""HTTP/1.1 as this server speaks it: hypercorn's h11 protocol with our rules on heads and our words in refusals.
+
+Left out on purpose: HTTP/2 (also by upgrade or prior knowledge) and WebSockets, which come with later issues; an
+`Upgrade` header is ignored, as RFC 9110 7.8 allows.
+"""
+
+import time
+from collections.abc import Callable
+from itertools import chain
+from typing import TYPE_CHECKING, cast
+from wsgiref.handlers import format_date_time
+
+import h11
+from hypercorn.config import Config
+from hypercorn.events import Closed, RawData
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+
+if TYPE_CHECKING:
+    from hypercorn.typing import H11SendableEvent
+
+Refusal = Callable[[int], bytes]
+"""Gives the body of a refusal that never reached the application."""
+
+
+class ServerConfig(Config):
+    """hypercorn's settings for one http actor; what is said in every answer stands here."""
+
+    def __init__(self, *, max_head_bytes: int) -> None:
+        self.h11_max_incomplete_size = max_head_bytes
+        self.keep_alive_max_requests = 2**31  # a connection's age is the balancer's business, not its request count
+        self.draining = False
+        self._second = -1
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """Return what every answer carries; made anew once a second, because of `Date`."""
+        del protocol
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._headers = [(b"date", format_date_time(second).encode()), (b"server", b"titan-aas")]
+        return [*self._headers, (b"connection", b"close")] if self.draining else self._headers
+
+
+class _PatientConnection(h11.Connection):
+    """Says '100 Continue' only when the application begins to read, so that a 413 can come instead."""
+
+    @property
+    def they_are_waiting_for_100_continue(self) -> bool:
+        return False
+
+
+class Http1Protocol(H11Protocol):
+    """One connection's requests, one after the other.
+
+    Refused before the application sees it, with a body from `refusal` and the connection closed: a head that is too
+    large (431, 414), malformed (400) or ambiguous about where its body ends (400; RFC 9112, 6.1 and 11.2).
+    """
+
+    refusal: Refusal
+
+    def prepare(self, refusal: Refusal) -> None:
+        """Finish construction; hypercorn's own signature is kept."""
+        self.refusal = refusal
+        self.connection = _PatientConnection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+        self._head = b""
+
+    @property
+    def has_begun_next(self) -> bool:
+        """True where bytes of a further request have been read already."""
+        return bool(self.connection.trailing_data[0])
+
+    async def continue_if_awaited(self) -> None:
+        """Send '100 Continue' if the client waits for it before it sends its body."""
+        connection = cast("h11.Connection", self.connection)
+        if connection.client_is_waiting_for_100_continue and connection.our_state is h11.SEND_RESPONSE:
+            await self._send_h11_event(
+                h11.InformationalResponse(status_code=100, headers=self.config.response_headers("h11"))
+            )
+
+    async def refuse(self, status: int) -> None:
+        """Answer without the application and close."""
+        await self._send_error_response(status)
+        await self.send(Closed())
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Do nothing: there is no other protocol to change to."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        status = head_fault(request, self.config.h11_max_incomplete_size)
+        if status is not None:
+            await self.refuse(status)
+            return
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii"),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+
+    async def _send_h11_event(self, event: "H11SendableEvent") -> None:
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response):
+            self._head = data  # waits for the body: one segment, one system call
+            return
+        data, self._head = self._head + data, b""
+        if data:
+            await self.send(RawData(data=data))
+
+    async def _send_error_response(self, status_code: int) -> None:
+        unread, client_is_gone = self.connection.trailing_data
+        if client_is_gone:
+            return
+        if status_code == 431 and b"\n" not in unread and self.connection.their_state is h11.ERROR:
+            status_code = 414
+        body = self.refusal(status_code)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        await self._send_h11_event(
+            h11.Response(status_code=status_code, headers=list(chain(headers, self.config.response_headers("h11"))))
+        )
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
+
+
+def head_fault(request: h11.Request, max_head_bytes: int) -> int | None:
+    """Return the status with which a complete head is refused, None where it is fine.
+
+    h11 bounds what it has to keep, so a larger head passes where it comes in one piece; and it lets the transfer
+    coding win over a length, which a proxy in front may read the other way round (request smuggling).
+    """
+    size = len(request.target) + 16
+    has_length = has_coding = False
+    for name, value in request.headers:
+        size += len(name) + len(value) + 4
+        if name == b"content-length":
+            has_length = True
+        elif name == b"transfer-encoding":
+            has_coding = True
+    if size > max_head_bytes:
+        return 414 if len(request.target) > max_head_bytes else 431
+    if has_coding and (has_length or request.http_version < b"1.1"):
+        return 400
+    return None

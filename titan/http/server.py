@@ -1,0 +1,147 @@
+"""Accepting connections and serving each in its own task: the part of hypercorn's `serve` that had to be ours.
+
+hypercorn keeps the listening socket open while it stops; here it is closed first, and what waits in its backlog is
+taken before, so that no client is reset that the kernel has already promised a connection.
+"""
+
+import errno
+import select
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import trio
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework
+
+from titan.http.connection import ConnectionServer
+from titan.http.errors import protocol_refusal
+from titan.http.headers import new_request_id
+from titan.http.limits import HttpLimits
+from titan.http.observe import RequestObserver
+from titan.http.protocol import ServerConfig
+from titan.http.stream import ClientStream, Transport
+
+ACCEPT_PAUSE_S = 0.1
+"""How long accepting rests when the process or the machine has no descriptors or memory left for one more."""
+
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One port: its listening sockets (owned by the process, so that they outlive a restart) and what it serves."""
+
+    sockets: Sequence[socket.socket]
+    app: ASGIFramework
+    tls: Callable[[], ssl.SSLContext] | None = None
+    """Gives the context for each new connection."""
+
+
+class HttpServer:
+    """The connections of some endpoints.
+
+    Not guaranteed: any order between connections. A connection that fails takes no other with it; its error goes to the
+    observer. Cancelling the nursery does not end a connection whose client does not read: `abort` does.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint], observer: RequestObserver, limits: HttpLimits) -> None:
+        self._endpoints = endpoints
+        self._observer = observer
+        self._limits = limits
+        self._config = ServerConfig(max_head_bytes=limits.max_head_bytes)
+        self._context = WorkerContext(None)
+        self._listeners: list[trio.SocketListener] = []
+        self._streams: set[ClientStream] = set()
+        self._changed = trio.lowlevel.ParkingLot()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._streams)
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Accept on every socket from now on; connections live in the nursery."""
+        for endpoint in self._endpoints:
+            for sock in endpoint.sockets:
+                listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+                self._listeners.append(listener)
+                nursery.start_soon(self._accept, endpoint, listener, nursery)
+
+    def close_listeners(self, nursery: trio.Nursery) -> None:
+        """Take what waits in the backlogs, then close the sockets, without a pause between the two."""
+        for endpoint in self._endpoints:
+            for sock in endpoint.sockets:
+                while _is_readable(sock):
+                    accepted, _ = sock.accept()
+                    transport = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+                    nursery.start_soon(self._serve, endpoint, transport)
+        for listener in self._listeners:
+            listener.socket.close()
+
+    def start_drain(self) -> None:
+        """Say `Connection: close` in every answer from now on and close what stays idle for `drain_idle_s`."""
+        self._config.draining = True
+        for stream in self._streams:
+            stream.start_drain()
+
+    async def wait_closed(self) -> None:
+        """Wait until no connection is open."""
+        await self._wait_below(1)
+
+    def abort(self) -> None:
+        """Close every connection at once, whatever it is doing."""
+        for stream in self._streams:
+            stream.abort()
+
+    async def _wait_below(self, count: int) -> None:
+        while len(self._streams) >= count:
+            await self._changed.park()
+
+    async def _accept(self, endpoint: Endpoint, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
+        paused = False
+        while True:
+            await self._wait_below(self._limits.max_connections)
+            try:
+                transport = await listener.accept()
+            except trio.ClosedResourceError:
+                return
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                if not paused:
+                    self._observer.accept_paused(error.strerror or str(error))
+                paused = True
+                await trio.sleep(ACCEPT_PAUSE_S)
+                continue
+            if paused:
+                self._observer.accept_resumed()
+                paused = False
+            nursery.start_soon(self._serve, endpoint, transport)
+
+    async def _serve(self, endpoint: Endpoint, transport: trio.SocketStream) -> None:
+        wrapped: Transport = transport
+        if endpoint.tls is not None:
+            wrapped = trio.SSLStream(transport, endpoint.tls(), server_side=True, https_compatible=True)
+        stream = ClientStream(wrapped, self._limits, is_draining=lambda: self._config.draining)
+        self._streams.add(stream)
+        try:
+            if await stream.handshake():
+                await ConnectionServer(endpoint.app, self._config, self._context, stream, _refusal).run()
+        except* Exception as errors:  # noqa: BLE001  the border between one connection and the others
+            self._observer.connection_failed(errors)
+        finally:
+            stream.abort()
+            self._streams.discard(stream)
+            self._changed.unpark_all()
+
+
+def _refusal(status: int) -> bytes:
+    return protocol_refusal(status, new_request_id())
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

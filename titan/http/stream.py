@@ -1,0 +1,197 @@
+"""The stream between an accepted socket and hypercorn: it owns every time limit of a connection and can end it.
+
+hypercorn sends inside a shield without a deadline, so a client that does not read would keep a cancelled server alive.
+Here each write has a deadline, and `abort` closes the socket under a send that is blocked.
+"""
+
+import select
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+
+import trio
+
+from titan.http.limits import HttpLimits
+
+WRITE_PIECE_BYTES = 16 * 1024
+"""A write's deadline starts anew with each piece that the kernel has taken; as large as one TLS record."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+Transport = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+class Phase(Enum):
+    """Where a connection is in its life; what may take how long depends on it."""
+
+    NEW = auto()  # accepted, nothing of the first head read
+    HEAD = auto()  # a head has begun
+    BUSY = auto()  # a request is being read or answered; its own limits apply
+    IDLE = auto()  # between two requests
+    LINGER = auto()  # our side is closed; what still comes is dropped
+    CLOSED = auto()
+
+
+class ClientStream(trio.abc.HalfCloseableStream):
+    """One client's connection.
+
+    Not guaranteed: that the client has read what `send_all` took. Reads end (as if the client had closed) when the
+    phase's time is over; writes raise `BrokenResourceError` when the client takes nothing for `write_timeout_s`, and
+    the connection is then closed. `abort` may be called from any task at any time and makes both end at once.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        limits: HttpLimits,
+        *,
+        is_draining: Callable[[], bool],
+    ) -> None:
+        self._transport = transport
+        self._limits = limits
+        self._is_draining = is_draining
+        self.is_tls = isinstance(transport, trio.SSLStream)
+        plain = transport.transport_stream if isinstance(transport, trio.SSLStream) else transport
+        self.socket = plain.socket
+        self.phase = Phase.NEW
+        self.broken = False
+        self.on_late_head: Callable[[], Awaitable[None]] | None = None
+        """Answers a head that came too slowly and closes our side."""
+        self._read_scope = trio.CancelScope()
+        self._deadline = trio.current_time() + limits.head_timeout_s
+        self._at_eof = False
+
+    async def handshake(self) -> bool:
+        """Make the TLS handshake, if there is one to make; False where the client failed to or was too slow."""
+        if not isinstance(self._transport, trio.SSLStream):
+            return True
+        with trio.move_on_after(self._limits.handshake_timeout_s):
+            try:
+                await self._transport.do_handshake()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return False
+            return True
+        return False
+
+    # What hypercorn's protocol reports.
+
+    def request_started(self) -> None:
+        """State that a whole head has been read; the body's limits are the request's own."""
+        self._enter(Phase.BUSY, float("inf"))
+
+    def request_finished(self, *, next_has_begun: bool) -> None:
+        """State that the answer is out and the connection stays open."""
+        if next_has_begun:
+            self._enter(Phase.HEAD, trio.current_time() + self._limits.head_timeout_s)
+        else:
+            self._enter(Phase.IDLE, trio.current_time() + self._idle_s())
+
+    def start_drain(self) -> None:
+        """Give an idle connection `drain_idle_s` for a request that is on its way; busy ones finish first."""
+        if self.phase in (Phase.IDLE, Phase.NEW):
+            self._enter(self.phase, min(self._deadline, trio.current_time() + self._limits.drain_idle_s))
+
+    def _idle_s(self) -> float:
+        if self._is_draining():
+            return min(self._limits.keep_alive_s, self._limits.drain_idle_s)
+        return self._limits.keep_alive_s
+
+    def _enter(self, phase: Phase, deadline: float) -> None:
+        if self.phase in (Phase.LINGER, Phase.CLOSED):
+            return
+        self.phase = phase
+        self._deadline = self._read_scope.deadline = deadline
+
+    # trio's stream interface.
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return bytes as they come; b'' at the client's end or when its time is over."""
+        while not self._at_eof:
+            data = await self._receive_in_time(max_bytes)
+            if data is None:
+                await self._time_is_over()
+            elif not data:
+                self._at_eof = True
+            elif self.phase is not Phase.LINGER:
+                if self.phase in (Phase.NEW, Phase.IDLE):
+                    self._enter(Phase.HEAD, self._head_deadline())
+                return data
+        return b""
+
+    def _head_deadline(self) -> float:
+        # The first head's time runs from the accept, so that a silent client is no cheaper to hold than a slow one.
+        return self._deadline if self.phase is Phase.NEW else trio.current_time() + self._limits.head_timeout_s
+
+    async def _receive_in_time(self, max_bytes: int | None) -> bytes | None:
+        with trio.CancelScope(deadline=self._deadline) as self._read_scope:
+            return bytes(await self._transport.receive_some(max_bytes))
+        if self.phase in (Phase.NEW, Phase.IDLE) and _is_readable(self.socket):
+            # A request came in the very moment in which we wanted to close: it is answered, not cut off.
+            self._enter(self.phase, trio.current_time() + self._limits.drain_idle_s)
+            with trio.CancelScope(deadline=self._deadline) as self._read_scope:
+                return bytes(await self._transport.receive_some(max_bytes))
+        return None
+
+    async def _time_is_over(self) -> None:
+        if self.phase is Phase.HEAD and self.on_late_head is not None:
+            await self.on_late_head()
+        if self.phase is not Phase.LINGER or trio.current_time() >= self._deadline:
+            self._at_eof = True
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send it all, or close the connection and raise `BrokenResourceError` when the client takes nothing."""
+        view = memoryview(data)
+        for begin in range(0, len(view), WRITE_PIECE_BYTES):
+            await self._send_piece(view[begin : begin + WRITE_PIECE_BYTES])
+
+    async def _send_piece(self, piece: memoryview) -> None:
+        try:
+            with trio.move_on_after(self._limits.write_timeout_s) as scope:
+                await self._transport.send_all(piece)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.broken = True
+            raise
+        if scope.cancelled_caught:
+            self.abort()
+            raise trio.BrokenResourceError("the client took nothing of its answer in time")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until some bytes can be sent."""
+        await self._transport.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        """Close our side: what was sent arrives, and from here on what comes is dropped for `linger_s` at most."""
+        if self.phase in (Phase.LINGER, Phase.CLOSED):
+            await trio.lowlevel.checkpoint()
+            return
+        self._enter(Phase.LINGER, trio.current_time() + self._limits.linger_s)
+        if isinstance(self._transport, trio.SocketStream):
+            await self._transport.send_eof()
+        else:
+            await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Close, or while the client is still sending leave that to the reader, which ends after `linger_s`."""
+        if self.phase is Phase.LINGER and not self._at_eof:
+            await trio.lowlevel.checkpoint()
+            return
+        self.phase = Phase.CLOSED
+        await self._transport.aclose()
+
+    def abort(self) -> None:
+        """Close the socket with a reset, now: blocked sends and reads end with an error, nothing is waited for."""
+        if self.phase is Phase.CLOSED:
+            return
+        self.phase = Phase.CLOSED
+        self.broken = self._at_eof = True
+        if self.socket.fileno() != -1:
+            # SO_LINGER 0: the kernel drops what it still holds for this client instead of keeping it for minutes.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.socket.close()
+
+
+def _is_readable(sock: trio.socket.SocketType) -> bool:
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
