@@ -142,7 +142,7 @@ class Client:
             while True:
                 event = parser.next_event()
                 if event is h11.NEED_DATA:
-                    parser.receive_data(await self.stream.receive_some())
+                    parser.receive_data(bytes(await self.stream.receive_some()))
                 elif isinstance(event, h11.Response):
                     status = event.status_code
                     headers = {name.decode(): value.decode() for name, value in event.headers}
