@@ -1,0 +1,51 @@
+"""Which stores the contract is tested on. A store joins by a class of `Backend`'s shape in BACKENDS."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.support.sqlite_files import fresh_database
+from titan.store.contract import Store
+from titan.store.sqlite.store import open_sqlite_store
+
+
+class Backend(Protocol):
+    """One database, empty at first, and what the suite needs to do to it behind the store's back."""
+
+    def open(self) -> AbstractAsyncContextManager[Store]:
+        """Open the store; several may be open on the one database, like several instances of the server."""
+
+    def age_idempotency_records(self, seconds: float) -> None:
+        """Make every idempotency record older than it is."""
+
+
+class SqliteBackend:
+    def __init__(self, folder: Path) -> None:
+        self.path = fresh_database(folder / "titan.db")
+
+    def open(self):
+        return open_sqlite_store(self.path)
+
+    def age_idempotency_records(self, seconds: float) -> None:
+        db = sqlite3.connect(self.path)
+        with db:
+            db.execute("UPDATE idempotency SET created_ms = created_ms - ?", (int(seconds * 1000),))
+        db.close()
+
+
+BACKENDS = {"sqlite": SqliteBackend}
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request, tmp_path) -> Backend:
+    return BACKENDS[request.param](tmp_path)
+
+
+@pytest.fixture
+async def store(backend) -> AsyncIterator[Store]:
+    async with backend.open() as opened:
+        yield opened

@@ -1,0 +1,148 @@
+"""One transaction for many requests, and what each kind of failure of the database means for them.
+
+Decisions, by SQLite's own error codes:
+
+* a request's own mistake (constraint, value too large) fails that request alone: its savepoint is rolled back;
+* no space: the batch is rolled back and each request tried alone, so that only those without room fail;
+* an fsync that failed: the end of the batch is unknown, and the connection is not trusted again (`Fatal`);
+* any other input/output error: nothing was written, and the connection is not trusted again;
+* damage: nothing was written; the process stays, a restart would find the same.
+"""
+
+import os
+import sqlite3
+from typing import Any
+
+from titan.store.sqlite import wire
+from titan.store.sqlite.transactions import OPERATIONS
+from titan.store.sqlite.turn import Turn
+
+BUSY_S = 1.2
+"""How long a batch waits for another process; below a request's budget of 1.8 s, so that its end can still be told."""
+
+_OF_ONE_REQUEST = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG})
+_FSYNC = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
+
+Reply = tuple[Any, ...]
+Request = tuple[Any, ...]
+
+
+class Fatal(Exception):
+    """The connection must not be used again; the process has to end. `kind` is 'disk' or 'replaced'."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class Batches:
+    """The database as the writer process has it open."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._turn = Turn(path)
+        self._file = _file_of(path)
+        self._db = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, isolation_level=None, timeout=0)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA cache_size = -4000")
+        self._db.execute("PRAGMA journal_size_limit = 16777216")
+
+    def run(self, requests: list[Request], now_ms: int) -> tuple[list[Reply], Fatal | None]:
+        """Carry out the requests in one transaction. Every request gets one reply, whatever happens."""
+        if not self._turn.take(BUSY_S):
+            return _all(requests, wire.UNAVAILABLE, "the database is locked by another process"), None
+        try:
+            if _file_of(self._path) != self._file:
+                reason = "the database file was moved or replaced while it was open"
+                return _all(requests, wire.UNAVAILABLE, reason), Fatal("replaced", reason)
+            return self._together(requests, now_ms)
+        finally:
+            self._turn.leave()
+
+    def close(self) -> None:
+        """Bring everything into the main file if no reader is in the way, then close."""
+        if self._turn.take(BUSY_S):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+        self._turn.close()
+
+    def _together(self, requests: list[Request], now_ms: int) -> tuple[list[Reply], Fatal | None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            replies = [self._one(request, now_ms) for request in requests]
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            code, reason, fatal = judge(error)
+            if code == wire.FULL and len(requests) > 1:
+                return self._apart(requests, now_ms)
+            return _all(requests, code, reason), fatal
+        return replies, None
+
+    def _apart(self, requests: list[Request], now_ms: int) -> tuple[list[Reply], Fatal | None]:
+        """Carry out each request in a transaction of its own: what is small may still have room."""
+        replies: list[Reply] = []
+        for place, request in enumerate(requests):
+            done, fatal = self._together([request], now_ms)
+            replies += done
+            if fatal is not None:
+                return replies + _all(requests[place + 1 :], wire.UNAVAILABLE, str(fatal)), fatal
+        return replies, None
+
+    def _one(self, request: Request, now_ms: int) -> Reply:
+        number, operation, *arguments = request
+        self._db.execute("SAVEPOINT request")
+        try:
+            reply = OPERATIONS[operation](self._db, now_ms, *arguments)
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF not in _OF_ONE_REQUEST:
+                raise
+            reply = self._undo(error)
+        except (OverflowError, TypeError, ValueError, LookupError) as error:  # a value that the database cannot hold
+            reply = self._undo(error)
+        self._db.execute("RELEASE request")
+        return (number, *reply)
+
+    def _undo(self, error: Exception) -> Reply:
+        self._db.execute("ROLLBACK TO request")
+        return (wire.FAILED, f"{type(error).__name__}: {error}")
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:  # SQLite has rolled back by itself after some errors
+            self._db.execute("ROLLBACK")
+
+
+def judge(error: sqlite3.Error) -> tuple[int, str, Fatal | None]:
+    """Say what an error that ended a whole batch means for its requests, and whether the process must end."""
+    extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    primary = extended & 0xFF
+    reason = f"{error} ({getattr(error, 'sqlite_errorname', 'SQLITE_ERROR')})"
+    if primary == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return wire.FULL, "there is no space left for the database", None
+    if extended in _FSYNC:
+        reason = f"the disk did not confirm a write: {reason}"
+        return wire.UNKNOWN, reason, Fatal("disk", reason)
+    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return wire.UNAVAILABLE, "the database is locked by another process", None
+    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return wire.DAMAGED, reason, None
+    return wire.UNAVAILABLE, reason, Fatal("disk", reason)
+
+
+def _all(requests: list[Request], code: int, reason: str) -> list[Reply]:
+    return [(request[0], code, reason) for request in requests]
+
+
+def _file_of(path: str) -> tuple[int, int] | None:
+    """Identify the file behind a path; None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 (pathlib would cost the writer process memory)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _quoted(path: str) -> str:
+    """Escape what has a meaning in an SQLite URI."""
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -1,0 +1,243 @@
+"""The store's end of the writer process: starts it, sends what callers ask, gives each its answer."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from titan.store.contract import OutcomeUnknown, StoreUnavailable
+from titan.store.sqlite import wire
+
+MAX_UNANSWERED = 512
+"""Requests with the writer process at one time; the others wait here, where a caller who gives up costs nothing."""
+MAX_UNANSWERED_BYTES = 8 << 20
+RECEIVE_BYTES = 1 << 16
+STOP_S = 3.0
+"""How long a stop waits for what was sent to be committed."""
+STDERR_KEPT_BYTES = 4096
+
+Reply = tuple[Any, ...]
+
+
+class WriterFailed(Exception):
+    """The writer process ended, or could not start. `kind` is what it said: '' (it just died), 'disk', 'replaced'."""
+
+    def __init__(self, reason: str, kind: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.kind = kind
+
+
+class _Pending:
+    """One request on its way."""
+
+    __slots__ = ("done", "error", "reply", "request", "sent_at", "size")
+
+    def __init__(self, request: tuple[Any, ...]) -> None:
+        self.request: tuple[Any, ...] | None = request
+        self.size = 0
+        self.sent_at = 0.0
+        self.done = trio.Event()
+        self.reply: Reply = ()
+        self.error: StoreUnavailable | None = None
+
+
+class WriterClient:
+    """Calls the writer process. `run` owns the process; `call` may be used by any number of tasks, also before."""
+
+    def __init__(self, path: Path, command: Sequence[str] | None = None) -> None:
+        self._path = path
+        self._command = command or [sys.executable, "-m", "titan.store.sqlite.writer"]
+        self._queue: deque[_Pending] = deque()
+        self._sent: dict[int, _Pending] = {}
+        self._sent_bytes = 0
+        self._number = 0
+        self._changed = trio.Event()
+        self._is_mid_frame = False
+        self._is_closed = False
+        self.pid: int | None = None
+
+    async def call(self, *request: Any) -> Reply:
+        """Have one request carried out; returns the reply from its code on.
+
+        Waits while there is no process. Cancelled before it was sent: nothing happens. Cancelled after: it happens
+        unseen. Raises `OutcomeUnknown` where the process dies in between.
+        """
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed")
+        pending = _Pending(request)
+        self._queue.append(pending)
+        self._changed.set()
+        try:
+            await pending.done.wait()
+        finally:
+            pending.request = None  # not to be sent any more
+        if pending.error is not None:
+            raise pending.error
+        return pending.reply
+
+    @property
+    def waiting_s(self) -> float:
+        """How long the process has owed its oldest answer; 0 where it owes none."""
+        return next((trio.current_time() - pending.sent_at for pending in self._sent.values()), 0.0)
+
+    async def run(self, started: Callable[[], object]) -> None:
+        """Start the process, call `started` once it can write, and serve until cancelled.
+
+        Raises `WriterFailed` when it ends by itself; calls that were sent then get `OutcomeUnknown`, the others wait
+        for the next run. Cancelled, it asks the process to finish what was sent and to stop, for at most `STOP_S`.
+        """
+        process, stream = await self._start()
+        self.pid = process.pid
+        said: tuple[str, str] | None = None
+        errors = bytearray()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_keep_tail, process.stderr, errors)
+
+                def ready() -> None:
+                    nursery.start_soon(self._send, stream)
+                    started()
+
+                said = await self._receive(stream, ready)
+                with trio.move_on_after(STOP_S):
+                    await process.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.pid = None
+            await self._end(process, stream)
+        kind, reason = said or ("", "the writer process died")
+        tail = errors.decode(errors="replace").strip()
+        raise WriterFailed(": ".join(filter(None, [reason, _exit(process.returncode), tail])), kind)
+
+    def close(self) -> None:
+        """Refuse what waits and what comes; for the end of the store."""
+        self._is_closed = True
+        while self._queue:
+            pending = self._queue.popleft()
+            pending.error = StoreUnavailable("the store is closed")
+            pending.done.set()
+
+    async def _start(self) -> tuple[trio.Process, trio.SocketStream]:
+        ours, theirs = socket.socketpair()
+        root = str(Path(__file__).parents[3])
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+            "SQLITE_TMPDIR": str(self._path.parent),  # the one folder that is surely writable
+        }
+        try:
+            with theirs:
+                process = await trio.lowlevel.open_process(
+                    [*self._command, str(self._path)],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    env=environment,
+                    start_new_session=True,  # a Ctrl-C at the terminal is for the parent alone
+                )
+        except BaseException:
+            ours.close()
+            raise
+        return process, trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+
+    async def _send(self, stream: trio.SocketStream) -> None:
+        """Send what waits, in order of arrival and as much at once as the limits allow."""
+        self._is_mid_frame = False
+        while True:
+            frames = self._take()
+            if not frames:
+                self._changed = trio.Event()
+                await self._changed.wait()
+                continue
+            self._is_mid_frame = True
+            try:
+                await stream.send_all(b"".join(frames))
+            except trio.BrokenResourceError:
+                return  # it died; the receiving side tells
+            self._is_mid_frame = False
+
+    def _take(self) -> list[bytes]:
+        frames = []
+        while self._queue and len(self._sent) < MAX_UNANSWERED and self._sent_bytes < MAX_UNANSWERED_BYTES:
+            pending = self._queue.popleft()
+            if pending.request is None:
+                continue  # its caller has given up
+            self._number += 1
+            encoded = wire.frame((self._number, *pending.request))
+            frames.append(encoded)
+            pending.size = len(encoded)
+            pending.sent_at = trio.current_time()
+            self._sent[self._number] = pending
+            self._sent_bytes += pending.size
+        return frames
+
+    async def _receive(self, stream: trio.SocketStream, ready: Callable[[], None]) -> tuple[str, str] | None:
+        """Hand out answers until the process closes its end; return why, if it said."""
+        frames = wire.Frames()
+        said = None
+        while True:
+            try:
+                data = await stream.receive_some(RECEIVE_BYTES)
+            except trio.BrokenResourceError:
+                return said
+            if not data:
+                return said
+            for what, *rest in frames.feed(data):
+                if what == "ready":
+                    ready()
+                elif what == "done":
+                    self._answer(rest[0])
+                else:
+                    said = (rest[0], rest[1])
+
+    def _answer(self, replies: list[Reply]) -> None:
+        for number, *reply in replies:
+            pending = self._sent.pop(number)
+            self._sent_bytes -= pending.size
+            pending.reply = tuple(reply)
+            pending.done.set()
+        self._changed.set()
+
+    async def _end(self, process: trio.Process, stream: trio.SocketStream) -> None:
+        """See the process out: first by asking it, then by force; whoever is still unanswered learns that."""
+        with trio.move_on_after(STOP_S, shield=True):
+            if process.returncode is None and not self._is_mid_frame:
+                with suppress(trio.BrokenResourceError):
+                    await stream.send_all(wire.frame((0, wire.STOP)))
+                await self._receive(stream, lambda: None)
+            await stream.aclose()
+            await process.wait()
+        if process.returncode is None:
+            process.kill()
+        with trio.move_on_after(STOP_S, shield=True):
+            await process.wait()
+        await trio.aclose_forcefully(stream)
+        assert process.stderr is not None
+        await trio.aclose_forcefully(process.stderr)
+        while self._sent:
+            _, pending = self._sent.popitem()
+            pending.error = OutcomeUnknown("the writer process ended before it answered")
+            pending.done.set()
+        self._sent_bytes = 0
+
+
+async def _keep_tail(stream: trio.abc.ReceiveStream | None, tail: bytearray) -> None:
+    """Keep the end of what the process says on standard error: the reason of a death that it did not expect."""
+    assert stream is not None
+    async for data in stream:
+        tail += data
+        del tail[:-STDERR_KEPT_BYTES]
+
+
+def _exit(returncode: int | None) -> str:
+    if returncode is None:
+        return "it does not end"
+    return f"killed by signal {-returncode}" if returncode < 0 else f"exit status {returncode}"

@@ -1,0 +1,135 @@
+"""Reads: plain functions over one read-only connection, each in one read transaction of its own."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from titan.store.contract import Change, Kind, Page, Stored
+from titan.store.sqlite.codes import CHANGE_OF, KIND, KIND_OF
+
+PAGE_MAX_BYTES = 16 << 20
+"""A page ends early at this size, so that no list can fill the memory."""
+
+COUNTED_POSTINGS = 1000
+"""How far the documents of a term are counted to find the rarest of several terms."""
+
+_ELEMENTS = {
+    False: "SELECT coalesce(content_without_blobs, content) FROM element WHERE n = ? ORDER BY position",
+    True: "SELECT content FROM element WHERE n = ? ORDER BY position",
+}
+_COLUMNS = "d.n, d.id, d.revision, d.modified_ms, d.has_elements, d.plain_bytes, d.header"
+
+Row = tuple[int, str, int, int, int, int, bytes]
+
+
+class TooBig(Exception):
+    """The document is larger than the caller wants to read here."""
+
+
+@contextmanager
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """Make all reads within see one state of the database."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("COMMIT")
+
+
+def get(
+    db: sqlite3.Connection, kind: Kind, document_id: str, *, with_blobs: bool, max_bytes: int | None = None
+) -> Stored | None:
+    """Return one document. Raises `TooBig` where it may be larger than `max_bytes`."""
+    with snapshot(db):
+        row = db.execute(
+            f"SELECT {_COLUMNS} FROM document d WHERE d.kind = ? AND d.id = ?",  # noqa: S608 (constant)
+            (KIND[kind], document_id),
+        ).fetchone()
+        if row is None:
+            return None
+        if max_bytes is not None and (row[5] > max_bytes or (with_blobs and row[4])):
+            raise TooBig
+        return _stored(db, row, with_blobs=with_blobs)
+
+
+def page(
+    db: sqlite3.Connection,
+    kind: Kind,
+    terms: Sequence[tuple[int, bytes]],
+    *,
+    after: int,
+    limit: int,
+    with_blobs: bool,
+) -> Page:
+    """Return one keyset page; with terms it goes along the rarest one's entries."""
+    items: list[Stored] = []
+    size = 0
+    last = after
+    with snapshot(db):
+        for row in _rows(db, KIND[kind], terms, after, limit + 1):
+            if len(items) == limit or size >= PAGE_MAX_BYTES:
+                return Page(tuple(items), last)
+            stored = _stored(db, row, with_blobs=with_blobs)
+            items.append(stored)
+            size += len(stored.body)
+            last = row[0]
+    return Page(tuple(items), None)
+
+
+def changes(db: sqlite3.Connection, *, after: int, limit: int) -> list[Change]:
+    """Return the outbox rows after a revision."""
+    rows = db.execute(
+        "SELECT revision, kind, id, type, modified_ms FROM outbox WHERE revision > ? ORDER BY revision LIMIT ?",
+        (after, limit),
+    )
+    return [
+        Change(revision, KIND_OF[kind], document_id, CHANGE_OF[change], modified_ms)
+        for revision, kind, document_id, change, modified_ms in rows
+    ]
+
+
+def _rows(
+    db: sqlite3.Connection, kind: int, terms: Sequence[tuple[int, bytes]], after: int, limit: int
+) -> Iterator[Row]:
+    if not terms:
+        yield from db.execute(
+            f"SELECT {_COLUMNS} FROM document d WHERE d.kind = ? AND d.n > ? ORDER BY d.n LIMIT ?",  # noqa: S608
+            (kind, after, limit),
+        )
+        return
+    first, *others = _rarest_first(db, kind, terms, after)
+    also = "".join(
+        " AND EXISTS (SELECT 1 FROM term o WHERE o.kind = t.kind AND o.field = ? AND o.digest = ? AND o.n = t.n)"
+        for _ in others
+    )
+    yield from db.execute(
+        f"SELECT {_COLUMNS} FROM term t CROSS JOIN document d ON d.n = t.n"  # noqa: S608 (constant)
+        f" WHERE t.kind = ? AND t.field = ? AND t.digest = ? AND t.n > ?{also} ORDER BY t.n LIMIT ?",
+        (kind, *first, after, *(part for other in others for part in other), limit),
+    )
+
+
+def _rarest_first(
+    db: sqlite3.Connection, kind: int, terms: Sequence[tuple[int, bytes]], after: int
+) -> list[tuple[int, bytes]]:
+    if len(terms) == 1:
+        return list(terms)
+
+    def count(term: tuple[int, bytes]) -> int:
+        found: int = db.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM term WHERE kind = ? AND field = ? AND digest = ? AND n > ? LIMIT ?)",
+            (kind, *term, after, COUNTED_POSTINGS),
+        ).fetchone()[0]
+        return found
+
+    return sorted(terms, key=count)
+
+
+def _stored(db: sqlite3.Connection, row: Row, *, with_blobs: bool) -> Stored:
+    n, document_id, revision, modified_ms, has_elements, _, header = row
+    if not has_elements:
+        return Stored(document_id, revision, modified_ms, header)
+    elements = b",".join([content for (content,) in db.execute(_ELEMENTS[with_blobs], (n,))])
+    comma = b"" if header == b"{}" else b","
+    body = b"".join((header[:-1], comma, b'"submodelElements":[', elements, b"]}"))
+    return Stored(document_id, revision, modified_ms, body)

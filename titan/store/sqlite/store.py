@@ -1,0 +1,214 @@
+"""The embedded store: `titan.store.contract.Store` over one SQLite file."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, assert_never
+
+import trio
+
+from titan.store.contract import (
+    AlreadyExists,
+    Change,
+    Created,
+    Deleted,
+    Document,
+    Done,
+    Idempotency,
+    IdempotencyMismatch,
+    IfMatch,
+    IfNoneMatch,
+    Kind,
+    NotFound,
+    OutcomeUnknown,
+    Page,
+    Precondition,
+    PreconditionFailed,
+    Replaced,
+    Replayed,
+    Stored,
+    StoreDamaged,
+    StoreFull,
+    StoreUnavailable,
+    Term,
+    WriteMode,
+    WriteOutcome,
+)
+from titan.store.sqlite import codes, queries, wire
+from titan.store.sqlite.client import WriterClient
+from titan.store.sqlite.prepare import prepare
+from titan.store.sqlite.readers import Readers
+
+INLINE_MAX_BYTES = 1 << 16
+"""Documents up to this size are read on the loop's thread."""
+INLINE_MAX_CHANGES = 64
+
+
+class SqliteStore:
+    """Reads on read-only connections, writes through the writer process that `run_writer` owns.
+
+    Use it as `async with SqliteStore(path) as store`, and run `store.run_writer` somewhere; `open_sqlite_store` does
+    both. The file must exist with a schema that this program can serve (`titan.store.sqlite.prepare`).
+    """
+
+    def __init__(self, path: Path, *, writer_command: Sequence[str] | None = None) -> None:
+        """`writer_command` starts the writer process where `python -m titan.store.sqlite.writer` would not."""
+        self.path = path
+        self.writer = WriterClient(path, writer_command)
+        self._readers = Readers(path)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.writer.close()
+        self._readers.close()
+
+    async def run_writer(self, started: Callable[[], object]) -> None:
+        """Own the writer process; see `WriterClient.run`."""
+        await self.writer.run(started)
+
+    async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
+        """Return the document, or None where there is none."""
+        try:
+            return self._readers.here(
+                partial(
+                    queries.get, kind=kind, document_id=document_id, with_blobs=with_blobs, max_bytes=INLINE_MAX_BYTES
+                )
+            )
+        except (queries.TooBig, BlockingIOError):
+            return await self._readers.there(
+                partial(queries.get, kind=kind, document_id=document_id, with_blobs=with_blobs)
+            )
+
+    async def page(
+        self,
+        kind: Kind,
+        *,
+        terms: Sequence[Term] = (),
+        after: int = 0,
+        limit: int = 100,
+        with_blobs: bool = False,
+    ) -> Page:
+        """Return up to `limit` documents created after position `after` that carry all `terms`."""
+        return await self._readers.there(
+            partial(
+                queries.page,
+                kind=kind,
+                terms=sorted({codes.term(term) for term in terms}),
+                after=after,
+                limit=limit,
+                with_blobs=with_blobs,
+            )
+        )
+
+    async def write(
+        self,
+        document: Document,
+        mode: WriteMode,
+        *,
+        precondition: Precondition | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> WriteOutcome:
+        """Write a whole document."""
+        return _outcome(
+            await self.writer.call(
+                wire.WRITE,
+                codes.document(document),
+                codes.MODE[mode],
+                _condition(precondition),
+                idempotency and (idempotency.scope, idempotency.request),
+            )
+        )
+
+    async def delete(self, kind: Kind, document_id: str, *, precondition: Precondition | None = None) -> WriteOutcome:
+        """Delete a document; `NotFound` where there is none."""
+        return _outcome(await self.writer.call(wire.DELETE, codes.KIND[kind], document_id, _condition(precondition)))
+
+    async def changes(self, *, after: int = 0, limit: int = 1000) -> Sequence[Change]:
+        """Return committed changes with a revision above `after`, in order of revision."""
+        try:
+            found = self._readers.here(partial(queries.changes, after=after, limit=min(limit, INLINE_MAX_CHANGES)))
+        except BlockingIOError:
+            found = []
+        else:
+            if len(found) < INLINE_MAX_CHANGES or limit <= INLINE_MAX_CHANGES:
+                await trio.lowlevel.checkpoint()
+                return found
+        return await self._readers.there(partial(queries.changes, after=after, limit=limit))
+
+    async def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
+        """Iterate over all documents of a kind, page by page, in order of creation."""
+        after: int | None = 0
+        while after is not None:
+            page = await self.page(kind, after=after, with_blobs=with_blobs)
+            for stored in page.items:
+                yield stored
+            after = page.next_after
+
+
+@asynccontextmanager
+async def open_sqlite_store(path: Path) -> AsyncIterator[SqliteStore]:
+    """Open the store for a tool: prepare the file if needed, with a writer process for as long as it is open."""
+    await prepare(path)
+    async with SqliteStore(path) as store, trio.open_nursery() as nursery:
+        started = trio.Event()
+
+        async def write() -> None:
+            await store.run_writer(started.set)
+
+        nursery.start_soon(write)
+        await started.wait()
+        yield store
+        nursery.cancel_scope.cancel()
+
+
+def _condition(precondition: Precondition | None) -> tuple[int, ...] | None:
+    match precondition:
+        case None:
+            return None
+        case IfMatch(revisions):
+            return (wire.IF_MATCH, *revisions)
+        case IfNoneMatch(revisions):
+            return (wire.IF_NONE_MATCH, *revisions)
+    assert_never(precondition)
+
+
+def _outcome(reply: tuple[Any, ...]) -> WriteOutcome:
+    match reply:
+        case (wire.CREATED | wire.REPLACED | wire.DELETED, _, _):
+            return _done(*reply)
+        case (wire.REPLAYED, first, revision, modified_ms):
+            return Replayed(_done(first, revision, modified_ms))
+        case (wire.ALREADY_EXISTS, revision):
+            return AlreadyExists(revision)
+        case (wire.NOT_FOUND,):
+            return NotFound()
+        case (wire.PRECONDITION_FAILED, revision):
+            return PreconditionFailed(revision)
+        case (wire.IDEMPOTENCY_MISMATCH,):
+            return IdempotencyMismatch()
+    raise _error(*reply)
+
+
+def _done(code: int, revision: int, modified_ms: int) -> Done:
+    if code == wire.DELETED:
+        return Deleted(revision)
+    return Created(revision, modified_ms) if code == wire.CREATED else Replaced(revision, modified_ms)
+
+
+def _error(code: int, reason: str) -> Exception:
+    match code:
+        case wire.FULL:
+            return StoreFull(reason)
+        case wire.UNAVAILABLE:
+            return StoreUnavailable(reason)
+        case wire.UNKNOWN:
+            return OutcomeUnknown(reason)
+        case wire.DAMAGED:
+            return StoreDamaged(reason)
+    return ValueError(reason)
