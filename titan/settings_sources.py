@@ -168,6 +168,8 @@ def _take_entry(
         layer.problems.append(not_built(subject, refused[name]))
     elif name not in known:
         layer.problems.append(unknown(subject, name, known))
+    elif value == "":
+        pass  # not set, as with variables
     elif not isinstance(value, (str, int, float)):
         layer.problems.append(f"{subject}: must be one value")
     elif isinstance(value, bool) is not (known[name].field.annotation is bool):

@@ -1,0 +1,202 @@
+"""Every metric of the server: declared in one table, kept in a registry of its own that is passed around.
+
+Label values are bounded: operations come from the operation table, methods from a fixed set, statuses are numbers,
+actors and dependencies are those of the tree. Nothing a client sends becomes a label.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from platform import python_version
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from titan.telemetry.health import CheckResult, Status
+from titan.version import __version__
+
+DURATION_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Fine where answers lie, coarse where only the time-outs are."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that have a label of their own; any other one, which a client may invent, counts as `other`."""
+
+
+class Kind(StrEnum):
+    """How a metric behaves."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric as operators see it."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+REQUESTS = Described(
+    "http_requests_total",
+    Kind.COUNTER,
+    "Requests answered, by what was asked for and how.",
+    ("method", "operation", "status"),
+)
+DURATION = Described(
+    "http_request_duration_seconds", Kind.HISTOGRAM, "From a request's head to the end of its answer.", ("operation",)
+)
+IN_PROGRESS = Described("http_requests_in_progress", Kind.GAUGE, "Requests being answered now.")
+DEPENDENCY_UP = Described(
+    "titan_up_dependency",
+    Kind.GAUGE,
+    "1 while what this instance needs is up or degraded, 0 while it is down.",
+    ("name",),
+)
+ACTOR_UP = Described("titan_actor_up", Kind.GAUGE, "1 while the actor runs, 0 while it does not.", ("actor",))
+ACTOR_RESTARTS = Described(
+    "titan_actor_restarts_total", Kind.COUNTER, "Times that the actor was started again.", ("actor",)
+)
+BUILD = Described("titan_build_info", Kind.GAUGE, "Always 1; its labels say what runs.", ("version", "python"))
+TLS_EXPIRY = Described(
+    "titan_tls_certificate_expiry_timestamp_seconds",
+    Kind.GAUGE,
+    "When the certificate in use ends; absent without TLS.",
+)
+LOOP_LAG = Described(
+    "titan_loop_lag_seconds",
+    Kind.GAUGE,
+    "Worst lateness of the event loop's heartbeat in the last 15 s; high: overloaded.",
+)
+LOG_DROPPED = Described(
+    "titan_log_dropped_total", Kind.COUNTER, "Log lines lost because nobody took them or they could not be written."
+)
+
+ALL: tuple[Described, ...] = (
+    REQUESTS,
+    DURATION,
+    IN_PROGRESS,
+    DEPENDENCY_UP,
+    ACTOR_UP,
+    ACTOR_RESTARTS,
+    BUILD,
+    TLS_EXPIRY,
+    LOOP_LAG,
+    LOG_DROPPED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorState:
+    """What the tree says of one actor."""
+
+    path: str
+    is_up: bool
+    restarts: int
+
+
+class Metrics:
+    """The registry and what is counted on the way of a request. Counting is meant for the event loop's thread."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, used by nobody
+        self._requests = Counter(REQUESTS.name, REQUESTS.meaning, REQUESTS.labels, registry=self.registry)
+        self._duration = Histogram(
+            DURATION.name, DURATION.meaning, DURATION.labels, registry=self.registry, buckets=DURATION_BUCKETS_S
+        )
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+        self._in_progress = 0
+        _gauge(self.registry, IN_PROGRESS, lambda: self._in_progress)
+        build = Gauge(BUILD.name, BUILD.meaning, BUILD.labels, registry=self.registry)
+        build.labels(__version__, python_version()).set(1)
+        ProcessCollector(registry=self.registry)
+
+    def request_started(self) -> None:
+        """Count a request as being answered."""
+        self._in_progress += 1
+
+    def request_finished(self, method: str, operation: str, status: int, duration_s: float) -> None:
+        """Count an answer. `operation` must come from a bounded set; `method` and `status` may be anything."""
+        self._in_progress -= 1
+        try:
+            counter = self._counters[method, operation, status]
+            histogram = self._histograms[operation]
+        except KeyError:
+            counter, histogram = self._bind(method, operation, status)
+        counter.inc()
+        histogram.observe(duration_s)
+
+    def watch_dependencies(self, checks: Callable[[], Mapping[str, CheckResult]]) -> None:
+        """Show the state of every check at each scrape."""
+
+        def collect() -> Iterator[Metric]:
+            family = GaugeMetricFamily(DEPENDENCY_UP.name, DEPENDENCY_UP.meaning, labels=DEPENDENCY_UP.labels)
+            for name, check in checks().items():
+                family.add_metric((name,), float(check.status is not Status.DOWN))
+            yield family
+
+        self.registry.register(_Collected(collect))
+
+    def watch_actors(self, actors: Callable[[], Iterable[ActorState]]) -> None:
+        """Show every actor of the tree at each scrape."""
+
+        def collect() -> Iterator[Metric]:
+            up = GaugeMetricFamily(ACTOR_UP.name, ACTOR_UP.meaning, labels=ACTOR_UP.labels)
+            restarts = CounterMetricFamily(ACTOR_RESTARTS.name, ACTOR_RESTARTS.meaning, labels=ACTOR_RESTARTS.labels)
+            for actor in actors():
+                up.add_metric((actor.path,), float(actor.is_up))
+                restarts.add_metric((actor.path,), actor.restarts)
+            yield from (up, restarts)
+
+        self.registry.register(_Collected(collect))
+
+    def watch_certificate(self, expiry: Callable[[], float]) -> None:
+        """Show when the certificate in use ends (seconds since the epoch)."""
+        _gauge(self.registry, TLS_EXPIRY, expiry)
+
+    def watch_loop(self, lag_s: Callable[[], float]) -> None:
+        """Show the event loop's lag."""
+        _gauge(self.registry, LOOP_LAG, lag_s)
+
+    def watch_log(self, dropped: Callable[[], int]) -> None:
+        """Show how many log lines were lost."""
+
+        def collect() -> Iterator[Metric]:
+            yield CounterMetricFamily(LOG_DROPPED.name, LOG_DROPPED.meaning, value=dropped())
+
+        self.registry.register(_Collected(collect))
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Give text and media type as the scraper's `Accept` header wants them. Takes some milliseconds."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self.registry), media_type
+
+    def _bind(self, method: str, operation: str, status: int) -> tuple[Counter, Histogram]:
+        label = method if method in METHODS else "other"
+        counter = self._requests.labels(label, operation, str(status))
+        histogram = self._histograms.setdefault(operation, self._duration.labels(operation))
+        if label == method:  # an invented method would let a client fill the memory
+            self._counters[method, operation, status] = counter
+        return counter, histogram
+
+
+class _Collected(Collector):
+    """Metrics made anew at each scrape."""
+
+    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
+        self._collect = collect
+
+    def collect(self) -> Iterator[Metric]:
+        return self._collect()
+
+
+def _gauge(registry: CollectorRegistry, described: Described, value: Callable[[], float]) -> None:
+    Gauge(described.name, described.meaning, registry=registry).set_function(value)
