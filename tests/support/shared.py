@@ -27,3 +27,8 @@ def shared(relative: str) -> Path:
 @cache
 def shared_json(relative: str) -> Any:
     return json.loads(shared(relative).read_text())
+
+
+def shared_names(folder: str, pattern: str) -> list[str]:
+    """List files for `parametrize`; where there are none, one stand-in that `shared` will not find."""
+    return sorted(f"{folder}/{path.name}" for path in (SHARED / folder).glob(pattern)) or [f"{folder}/{pattern}"]
