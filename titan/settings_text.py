@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
+from titan.printable import printable
 from titan.settings import Setting
 
 
@@ -29,8 +30,7 @@ def shown(setting: Setting, value: object) -> str:
         return ""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     text = text.lower() if isinstance(value, bool) else text
-    text = text if text.isprintable() else repr(text)  # a line of output stays one line
-    return mask(text) if setting.is_secret and text else text
+    return printable(mask(text) if setting.is_secret and text else text)
 
 
 def allowed(field: FieldInfo) -> str:

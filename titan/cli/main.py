@@ -21,7 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "db": "Look after the store: migrations, check, backup, restore.",
     "config": "Check and show the settings.",
     "status": "Show the supervision tree of a running server.",
-    "check-health": "Ask a running server whether it lives or is ready; for health checks.",
+    "check-health": "Ask a running server whether it lives or is ready.",
 }
 """Every command with its line in `titan --help`; stated here so that help imports none of them."""
 

@@ -17,6 +17,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from titan.printable import printable
+
 Log = FilteringBoundLogger
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -136,11 +138,11 @@ def _console_line(*, colour: bool) -> Callable[[dict[str, Any]], bytes]:
         stamp, level, event = line.pop("time"), line.pop("level"), line.pop("event")
         exception = line.pop("exception", "")
         details = " ".join(f"{key}={_plain(value)}" for key, value in line.items() if value is not None)
-        text = f"{stamp[11:]} {level:<7} {_printable(str(event))}{details and '  ' + details}"
+        text = f"{stamp[11:]} {level:<7} {printable(str(event))}{details and '  ' + details}"
         if colour and level in _COLOURS:
             text = f"{_COLOURS[level]}{text}\x1b[0m"
         for part in exception.splitlines():
-            text += f"\n    {_printable(part)}"
+            text += f"\n    {printable(part)}"
         return text.encode("utf-8", "backslashreplace") + b"\n"
 
     return render
@@ -149,8 +151,3 @@ def _console_line(*, colour: bool) -> Callable[[dict[str, Any]], bytes]:
 def _plain(value: object) -> str:
     text = value if isinstance(value, str) else str(value)
     return text if _PLAIN.fullmatch(text) else repr(text)
-
-
-def _printable(text: str) -> str:
-    """Without what could move a terminal's cursor or fake another line."""
-    return text if text.isprintable() else repr(text)[1:-1]
