@@ -2,10 +2,13 @@
 
 import json
 import re
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.bench.figures import Unmeasurable
 
 _UNIT_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
@@ -54,6 +57,8 @@ def parse(output: str) -> Rate:
 
 def start(url: str, *, connections: int, seconds: int, script: Path | None = None) -> "subprocess.Popen[str]":
     """Start wrk with one thread; read its report with `finish`."""
+    if shutil.which("wrk") is None:
+        raise Unmeasurable("wrk is missing (Debian/Ubuntu: apt-get install wrk); ./dev bench installs it")
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
     if script:
         command += ["-s", str(script)]
