@@ -9,13 +9,12 @@ Decisions, by SQLite's own error codes:
 * damage: nothing was written; the process stays, a restart would find the same.
 """
 
-import os
 import sqlite3
 from typing import Any
 
 from titan.store.sqlite import wire
 from titan.store.sqlite.transactions import OPERATIONS
-from titan.store.sqlite.turn import Turn
+from titan.store.sqlite.turn import Turn, file_of
 
 BUSY_S = 1.2
 """How long a batch waits for another process; below a request's budget of 1.8 s, so that its end can still be told."""
@@ -28,20 +27,22 @@ Request = tuple[Any, ...]
 
 
 class Fatal(Exception):
-    """The connection must not be used again; the process has to end. `kind` is 'disk' or 'replaced'."""
+    """The connection must not be used again; the process has to end. `may_pass`: another one may find things better."""
 
-    def __init__(self, kind: str, reason: str) -> None:
+    def __init__(self, reason: str, *, may_pass: bool) -> None:
         super().__init__(reason)
-        self.kind = kind
+        self.may_pass = may_pass
 
 
 class Batches:
     """The database as the writer process has it open."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, file: str) -> None:
+        """Open the database; `file` is what `file_of(path)` must be, now and in every batch."""
         self._path = path
+        self._file = file
         self._turn = Turn(path)
-        self._file = _file_of(path)
+        self._check_file()
         self._db = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, isolation_level=None, timeout=0)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
@@ -53,10 +54,10 @@ class Batches:
         if not self._turn.take(BUSY_S):
             return _all(requests, wire.UNAVAILABLE, "the database is locked by another process"), None
         try:
-            if _file_of(self._path) != self._file:
-                reason = "the database file was moved or replaced while it was open"
-                return _all(requests, wire.UNAVAILABLE, reason), Fatal("replaced", reason)
+            self._check_file()
             return self._together(requests, now_ms)
+        except Fatal as fatal:
+            return _all(requests, wire.UNAVAILABLE, str(fatal)), fatal
         finally:
             self._turn.leave()
 
@@ -108,6 +109,11 @@ class Batches:
         self._db.execute("ROLLBACK TO request")
         return (wire.FAILED, f"{type(error).__name__}: {error}")
 
+    def _check_file(self) -> None:
+        """See that what is written here is what a reader of the path sees; a deleted file takes writes in silence."""
+        if file_of(self._path) != self._file:
+            raise Fatal("the database file was moved or replaced while it was open", may_pass=False)
+
     def _roll_back(self) -> None:
         if self._db.in_transaction:  # SQLite has rolled back by itself after some errors
             self._db.execute("ROLLBACK")
@@ -122,25 +128,16 @@ def judge(error: sqlite3.Error) -> tuple[int, str, Fatal | None]:
         return wire.FULL, "there is no space left for the database", None
     if extended in _FSYNC:
         reason = f"the disk did not confirm a write: {reason}"
-        return wire.UNKNOWN, reason, Fatal("disk", reason)
+        return wire.UNKNOWN, reason, Fatal(reason, may_pass=True)
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return wire.UNAVAILABLE, "the database is locked by another process", None
     if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return wire.DAMAGED, reason, None
-    return wire.UNAVAILABLE, reason, Fatal("disk", reason)
+    return wire.UNAVAILABLE, reason, Fatal(reason, may_pass=True)
 
 
 def _all(requests: list[Request], code: int, reason: str) -> list[Reply]:
     return [(request[0], code, reason) for request in requests]
-
-
-def _file_of(path: str) -> tuple[int, int] | None:
-    """Identify the file behind a path; None where there is none."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 (pathlib would cost the writer process memory)
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _quoted(path: str) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,25 @@ STDERR_KEPT_BYTES = 4096
 Reply = tuple[Any, ...]
 
 
-class WriterFailed(Exception):
-    """The writer process ended, or could not start. `kind` is what it said: '' (it just died), 'disk', 'replaced'."""
+_WROTE = frozenset({wire.CREATED, wire.REPLACED, wire.DELETED, wire.TRIMMED, wire.PROBED})
 
-    def __init__(self, reason: str, kind: str = "") -> None:
+
+class WriterFailed(Exception):
+    """The writer process ended, or could not start. `may_pass`: for a reason outside this program, try again later."""
+
+    def __init__(self, reason: str, *, may_pass: bool) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.kind = kind
+        self.may_pass = may_pass
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why writes are refused although the process runs."""
+
+    reason: str
+    is_damage: bool
+    """Damage stays; a full disk may get room again."""
 
 
 class _Pending:
@@ -61,8 +74,12 @@ class WriterClient:
         self._number = 0
         self._changed = trio.Event()
         self._is_mid_frame = False
-        self._is_closed = False
+        self._closed_because = ""
+        self.file = ""
+        """Which file it must be (`turn.file_of`); set by the store once its readers have it open."""
         self.pid: int | None = None
+        self.trouble: Trouble | None = None
+        """Set by a refusal, gone with the next success."""
 
     async def call(self, *request: Any) -> Reply:
         """Have one request carried out; returns the reply from its code on.
@@ -70,8 +87,8 @@ class WriterClient:
         Waits while there is no process. Cancelled before it was sent: nothing happens. Cancelled after: it happens
         unseen. Raises `OutcomeUnknown` where the process dies in between.
         """
-        if self._is_closed:
-            raise StoreUnavailable("the store is closed")
+        if self._closed_because:
+            raise StoreUnavailable(self._closed_because)
         pending = _Pending(request)
         self._queue.append(pending)
         self._changed.set()
@@ -96,7 +113,7 @@ class WriterClient:
         """
         process, stream = await self._start()
         self.pid = process.pid
-        said: tuple[str, str] | None = None
+        said: WriterFailed | None = None
         errors = bytearray()
         try:
             async with trio.open_nursery() as nursery:
@@ -113,16 +130,18 @@ class WriterClient:
         finally:
             self.pid = None
             await self._end(process, stream)
-        kind, reason = said or ("", "the writer process died")
+        if said is not None:
+            raise said
         tail = errors.decode(errors="replace").strip()
-        raise WriterFailed(": ".join(filter(None, [reason, _exit(process.returncode), tail])), kind)
+        reason = f"the writer process died ({_exit(process.returncode)})"
+        raise WriterFailed(f"{reason}: {tail}" if tail else reason, may_pass=False)
 
-    def close(self) -> None:
-        """Refuse what waits and what comes; for the end of the store."""
-        self._is_closed = True
+    def close(self, reason: str = "the store is closed") -> None:
+        """Refuse what waits and what comes."""
+        self._closed_because = reason
         while self._queue:
             pending = self._queue.popleft()
-            pending.error = StoreUnavailable("the store is closed")
+            pending.error = StoreUnavailable(reason)
             pending.done.set()
 
     async def _start(self) -> tuple[trio.Process, trio.SocketStream]:
@@ -136,13 +155,16 @@ class WriterClient:
         try:
             with theirs:
                 process = await trio.lowlevel.open_process(
-                    [*self._command, str(self._path)],
+                    [*self._command, str(self._path), self.file],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     env=environment,
                     start_new_session=True,  # a Ctrl-C at the terminal is for the parent alone
                 )
+        except OSError as error:  # no memory, no descriptors, no room for one more process
+            ours.close()
+            raise WriterFailed(f"the writer process cannot be started: {error}", may_pass=True) from error
         except BaseException:
             ours.close()
             raise
@@ -179,10 +201,10 @@ class WriterClient:
             self._sent_bytes += pending.size
         return frames
 
-    async def _receive(self, stream: trio.SocketStream, ready: Callable[[], None]) -> tuple[str, str] | None:
+    async def _receive(self, stream: trio.SocketStream, ready: Callable[[], None]) -> WriterFailed | None:
         """Hand out answers until the process closes its end; return why, if it said."""
         frames = wire.Frames()
-        said = None
+        said: WriterFailed | None = None
         while True:
             try:
                 data = await stream.receive_some(RECEIVE_BYTES)
@@ -196,7 +218,7 @@ class WriterClient:
                 elif what == "done":
                     self._answer(rest[0])
                 else:
-                    said = (rest[0], rest[1])
+                    said = WriterFailed(rest[0], may_pass=rest[1])
 
     def _answer(self, replies: list[Reply]) -> None:
         for number, *reply in replies:
@@ -204,6 +226,10 @@ class WriterClient:
             self._sent_bytes -= pending.size
             pending.reply = tuple(reply)
             pending.done.set()
+            if reply[0] in _WROTE:
+                self.trouble = None
+            elif reply[0] in {wire.FULL, wire.DAMAGED}:
+                self.trouble = Trouble(reply[1], is_damage=reply[0] == wire.DAMAGED)
         self._changed.set()
 
     async def _end(self, process: trio.Process, stream: trio.SocketStream) -> None:

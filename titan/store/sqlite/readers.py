@@ -1,11 +1,12 @@
 """Read-only connections: one for short reads on the loop's own thread, a few for long ones on worker threads.
 
-Short reads stay on the loop's thread because the way to another one costs more than the read. They can never wait:
-the connection cannot write (so it never checkpoints and never calls fsync) and waits for no lock; one that meets a
-lock goes to a worker thread, which may wait for it.
+Short reads stay on the loop's thread because the way to another one costs more than the read (deploy/adr). They can
+never wait: the connection cannot write (so it never checkpoints and never calls fsync) and waits for no lock; a read
+that meets one goes to a worker thread, which may wait.
 """
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,54 +15,60 @@ import trio
 
 from titan.store.contract import StoreDamaged, StoreUnavailable
 
-LONG_READS = 4
+LONG_READS = 3
 """How many long reads run at a time; the others wait within their callers' scopes."""
 BUSY_S = 1.2
-T = TypeVar("T")
+"""How long a long read waits for a lock, below a request's budget."""
+CLOSE_S = 2.0
 
+T = TypeVar("T")
 Read = Callable[[sqlite3.Connection], T]
 
 
+class WouldWait(Exception):
+    """The read meets a lock and must not wait on this thread."""
+
+
 class Readers:
-    """The connections of one store."""
+    """The connections of one store, all opened at the start: a descriptor that is missing later stops no read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._limiter = trio.CapacityLimiter(LONG_READS)
         self._inline: sqlite3.Connection | None = None
         self._idle: list[sqlite3.Connection] = []
-        self._busy: set[sqlite3.Connection] = set()
-        self._is_closed = False
+
+    async def open(self) -> None:
+        """Open all connections. Raises `StoreUnavailable` or `StoreDamaged`."""
+        self._inline = self._connect(timeout_s=0.0)
+        self._idle = [self._connect(timeout_s=BUSY_S) for _ in range(LONG_READS)]
 
     def here(self, read: "Read[T]") -> T:
-        """Run a short read on this thread. Raises `BlockingIOError` where it would have to wait."""
+        """Run a short read on this thread. Raises `WouldWait` where a lock is in the way."""
         if self._inline is None:
-            self._inline = self._connect(timeout_s=0.0)
+            raise StoreUnavailable("the store is closed")
         try:
             return read(self._inline)
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-                raise BlockingIOError from error
-            raise _meaning(error) from error
+                raise WouldWait from error
+            raise meaning(error) from error
 
     async def there(self, read: "Read[T]") -> T:
-        """Run a read on a worker thread. Cancelled, it is interrupted and forgotten at once."""
-        async with self._limiter:
-            if self._is_closed:
-                raise StoreUnavailable("the store is closed")
-            db = self._idle.pop() if self._idle else self._connect(timeout_s=BUSY_S)
-            self._busy.add(db)
-            try:
-                return await trio.to_thread.run_sync(read, db)
-            except sqlite3.Error as error:
-                raise _meaning(error) from error
-            finally:
-                self._busy.discard(db)
-                self._idle.append(db)
+        """Run a read on a worker thread. Cancelled, it is left at once and its statement interrupted."""
+        job = _Job(self._idle)
+        try:
+            return await trio.to_thread.run_sync(job.run, read, limiter=self._limiter, abandon_on_cancel=True)
+        except sqlite3.Error as error:
+            raise meaning(error) from error
+        finally:
+            job.interrupt()
 
-    def close(self) -> None:
-        """Close all connections; nobody may be reading any more."""
-        self._is_closed = True
+    async def close(self) -> None:
+        """Close all connections once the reads under way have ended."""
+        with trio.move_on_after(CLOSE_S, shield=True):
+            for _ in range(LONG_READS):
+                await self._limiter.acquire_on_behalf_of(object())
         if self._inline is not None:
             self._inline.close()
             self._inline = None
@@ -70,18 +77,49 @@ class Readers:
 
     def _connect(self, timeout_s: float) -> sqlite3.Connection:
         try:
-            return sqlite3.connect(
+            db = sqlite3.connect(
                 f"{self._path.absolute().as_uri()}?mode=ro",
                 uri=True,
                 isolation_level=None,
                 timeout=timeout_s,
                 check_same_thread=False,
             )
+            db.execute("SELECT revision FROM titan_schema").fetchone()  # opens the write-ahead log, too
         except sqlite3.Error as error:
-            raise _meaning(error) from error
+            raise meaning(error) from error
+        return db
 
 
-def _meaning(error: sqlite3.Error) -> Exception:
+class _Job:
+    """One read on a worker thread. It owns its connection until it ends, also when its caller has left."""
+
+    def __init__(self, idle: list[sqlite3.Connection]) -> None:
+        self._idle = idle
+        self._guard = threading.Lock()
+        self._running: sqlite3.Connection | None = None
+
+    def run(self, read: "Read[T]") -> T:
+        """Read with an idle connection; there is one for each token of the limiter."""
+        if not self._idle:
+            raise StoreUnavailable("the store is closed")
+        db = self._idle.pop()
+        try:
+            with self._guard:
+                self._running = db
+            return read(db)
+        finally:
+            with self._guard:
+                self._running = None
+            self._idle.append(db)
+
+    def interrupt(self) -> None:
+        """End the statement that still runs, if any."""
+        with self._guard:
+            if self._running is not None:
+                self._running.interrupt()
+
+
+def meaning(error: sqlite3.Error) -> Exception:
     """Say what an error of a read means for the caller."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     reason = f"{error} ({getattr(error, 'sqlite_errorname', 'SQLITE_ERROR')})"

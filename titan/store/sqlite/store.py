@@ -37,9 +37,10 @@ from titan.store.contract import (
     WriteOutcome,
 )
 from titan.store.sqlite import codes, queries, wire
-from titan.store.sqlite.client import WriterClient
+from titan.store.sqlite.client import WriterClient, WriterFailed
 from titan.store.sqlite.prepare import prepare
-from titan.store.sqlite.readers import Readers
+from titan.store.sqlite.readers import Readers, WouldWait
+from titan.store.sqlite.turn import file_of
 
 INLINE_MAX_BYTES = 1 << 16
 """Documents up to this size are read on the loop's thread."""
@@ -60,27 +61,36 @@ class SqliteStore:
         self._readers = Readers(path)
 
     async def __aenter__(self) -> Self:
+        await self._readers.open()
+        self.writer.file = file_of(str(self.path))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.writer.close()
-        self._readers.close()
+        await self._readers.close()
 
     async def run_writer(self, started: Callable[[], object]) -> None:
         """Own the writer process; see `WriterClient.run`."""
         await self.writer.run(started)
 
+    async def probe(self) -> None:
+        """Write something that nobody misses. Raises as a write does."""
+        reply = await self.writer.call(wire.PROBE)
+        if reply != (wire.PROBED,):
+            raise _error(*reply)
+
     async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
         """Return the document, or None where there is none."""
+        await trio.lowlevel.checkpoint()
         try:
             return self._readers.here(
                 partial(
                     queries.get, kind=kind, document_id=document_id, with_blobs=with_blobs, max_bytes=INLINE_MAX_BYTES
                 )
             )
-        except (queries.TooBig, BlockingIOError):
+        except (queries.TooBig, WouldWait):
             return await self._readers.there(
                 partial(queries.get, kind=kind, document_id=document_id, with_blobs=with_blobs)
             )
@@ -131,14 +141,14 @@ class SqliteStore:
 
     async def changes(self, *, after: int = 0, limit: int = 1000) -> Sequence[Change]:
         """Return committed changes with a revision above `after`, in order of revision."""
+        await trio.lowlevel.checkpoint()
+        few = min(limit, INLINE_MAX_CHANGES)
         try:
-            found = self._readers.here(partial(queries.changes, after=after, limit=min(limit, INLINE_MAX_CHANGES)))
-        except BlockingIOError:
-            found = []
-        else:
-            if len(found) < INLINE_MAX_CHANGES or limit <= INLINE_MAX_CHANGES:
-                await trio.lowlevel.checkpoint()
-                return found
+            found = self._readers.here(partial(queries.changes, after=after, limit=few))
+        except WouldWait:
+            found = None
+        if found is not None and (len(found) < few or few == limit):
+            return found
         return await self._readers.there(partial(queries.changes, after=after, limit=limit))
 
     async def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
@@ -153,18 +163,29 @@ class SqliteStore:
 
 @asynccontextmanager
 async def open_sqlite_store(path: Path) -> AsyncIterator[SqliteStore]:
-    """Open the store for a tool: prepare the file if needed, with a writer process for as long as it is open."""
+    """Open the store for a tool: prepare the file if needed, with a writer process for as long as it is open.
+
+    What the body raises comes out as it is, not in a group. Should the writer process die, the calls that follow
+    raise `StoreUnavailable` with the reason.
+    """
     await prepare(path)
+    failure: Exception | None = None
     async with SqliteStore(path) as store, trio.open_nursery() as nursery:
-        started = trio.Event()
 
         async def write() -> None:
-            await store.run_writer(started.set)
+            try:
+                await store.run_writer(lambda: None)
+            except WriterFailed as error:
+                store.writer.close(error.reason)
 
         nursery.start_soon(write)
-        await started.wait()
-        yield store
+        try:
+            yield store
+        except Exception as error:  # noqa: BLE001 (raised again below, outside the nursery's group)
+            failure = error
         nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 def _condition(precondition: Precondition | None) -> tuple[int, ...] | None:

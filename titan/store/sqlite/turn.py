@@ -44,3 +44,12 @@ class Turn:
     def close(self) -> None:
         """Forget the lock; leaves it if it is held."""
         os.close(self._fd)
+
+
+def file_of(path: str) -> str:
+    """Identify the file behind a path, so that another one in its place is noticed; '' where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 (pathlib would cost the writer process memory)
+    except FileNotFoundError:
+        return ""
+    return f"{found.st_dev}:{found.st_ino}"

@@ -5,7 +5,7 @@ the writer process and therefore imports nothing that costs it memory (measured:
 
 A frame is 4 bytes of length, big-endian, then the marshalled value.
 Requests: `(number, operation, *arguments)`; several may stand in one stretch of bytes.
-Replies: `("ready",)` once, `("done", [(number, code, ...), ...])` per batch, `("fatal", reason)` before an exit.
+Replies: `("ready",)` once, `("done", [(number, code, ...), ...])` per batch, `("fatal", reason, may_pass)` at an exit.
 """
 
 import marshal

@@ -1,4 +1,4 @@
-"""The writer: the process that makes every change of the embedded store (`python -m titan.store.sqlite.writer PATH`).
+"""The writer: the process that makes every change of the embedded store.
 
 Why a process: a busy trio thread starves a writer thread of the interpreter lock (measured: 2,410 -> 20 writes a
 second), and no fsync and no wait for a lock may ever happen on the loop's thread.
@@ -72,18 +72,18 @@ def serve(channel: Channel, batches: Batches, *, wall_clock: Callable[[], float]
 
 
 def main() -> None:
-    """Run on standard input for the database named by the first argument."""
+    """Run on standard input for the database at PATH as long as it is FILE (`turn.file_of`)."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     sock = socket.socket(fileno=os.dup(0))
     channel = Channel(sock)
     try:
-        serve(channel, Batches(sys.argv[1]))
+        serve(channel, Batches(sys.argv[1], sys.argv[2]))
     except Fatal as error:
-        channel.send(("fatal", error.kind, str(error)))
+        channel.send(("fatal", str(error), error.may_pass))
         os._exit(1)
     except sqlite3.Error as error:
-        channel.send(("fatal", "unavailable", str(error)))
+        channel.send(("fatal", f"the database cannot be opened: {error}", True))
         os._exit(1)
     except (BrokenPipeError, ConnectionResetError):
         os._exit(1)  # the parent is gone
