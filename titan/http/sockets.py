@@ -2,17 +2,17 @@
 
 import errno
 import socket
-from dataclasses import dataclass
 
 BACKLOG = 1024
 
 
-@dataclass(frozen=True, slots=True)
 class BindFailed(Exception):
     """The address cannot be listened on; `reason` says why in words, `address` is what was asked for."""
 
-    address: str
-    reason: str
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"cannot listen on {address}: {reason}")
+        self.address = address
+        self.reason = reason
 
 
 def listen(host: str, port: int) -> tuple[socket.socket, ...]:

@@ -1,0 +1,194 @@
+"""One instance of the server: every part made once from the settings, before anything of it runs.
+
+Parts outlive the actors that work for them: a store whose writer restarts is the same store, listening sockets survive
+a restart of the http actor, a check keeps what was last known.
+"""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from supervisors.actors.http import Drain, HttpActor
+from supervisors.actors.sqlite_writer import SqliteWriterActor
+from supervisors.actors.telemetry import TelemetryActor, actor_states
+from supervisors.kernel import Snapshot, Tree
+from titan.api.dispatch import answer
+from titan.api.operations import OPERATIONS
+from titan.api.services import Services
+from titan.http.app import Api, Pages, Probes, make_app
+from titan.http.limits import HttpLimits
+from titan.http.server import Endpoint
+from titan.http.sockets import listen
+from titan.settings import Settings, Verification, is_loopback
+from titan.store.sqlite.store import SqliteStore
+from titan.telemetry.health import Check, Readiness, readiness
+from titan.telemetry.heartbeat import Heartbeat
+from titan.telemetry.log import Log
+from titan.telemetry.metrics import Metrics
+from titan.telemetry.requests import RequestTelemetry
+from titan.telemetry.sdnotify import Notifier
+
+ADMIN_HOST = "127.0.0.1"
+HTTP_SHUTDOWN_S = 8.0
+"""How long requests in flight may take at a drain, before their connections are cut."""
+
+
+@dataclass(slots=True)
+class State:
+    """What changes while the instance runs and more than one part reads."""
+
+    draining: bool = False
+    tree: Tree | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """What the process listens on."""
+
+    main: tuple[socket.socket, ...]
+    admin: tuple[socket.socket, ...] = ()
+
+    @property
+    def port(self) -> int:
+        """The port that was bound, also where any free one was asked for."""
+        port: int = self.main[0].getsockname()[1]
+        return port
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[Sockets]:
+    """Bind every port for the time of the block. Raises `titan.http.sockets.BindFailed`."""
+    http = settings.http
+    main = listen(http.host, http.port)
+    admin: tuple[socket.socket, ...] = ()
+    try:
+        admin = listen(ADMIN_HOST, http.admin_port) if http.admin_port else ()
+        yield Sockets(main, admin)
+    finally:
+        for sock in (*main, *admin):
+            sock.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The parts of one server process and the actors that work on them."""
+
+    settings: Settings
+    store: SqliteStore
+    checks: Mapping[str, Check]
+    metrics: Metrics
+    http: HttpActor
+    sqlite_writer: SqliteWriterActor
+    telemetry: TelemetryActor
+    state: State = field(default_factory=State)
+
+    def readiness(self) -> Readiness:
+        """Sum up the checks and the drain."""
+        return _readiness(self.checks, self.state)
+
+    def snapshot(self) -> Snapshot | None:
+        """Return the supervision tree as it is now; None before it is there."""
+        return self.state.tree.snapshot() if self.state.tree else None
+
+
+def make_instance(settings: Settings, store: SqliteStore, sockets: Sockets, log: Log, notifier: Notifier) -> Instance:
+    """Wire the parts of an instance; nothing runs yet."""
+    state = State()
+    checks = {"database": Check("database")}
+    heartbeat = Heartbeat()
+    metrics = Metrics()
+    metrics.watch_dependencies(lambda: {name: check.result for name, check in checks.items()})
+    metrics.watch_actors(lambda: actor_states(state.tree.snapshot()) if state.tree else ())
+    metrics.watch_loop(lambda: heartbeat.lag_s)
+    observer = RequestTelemetry(log, metrics)
+    services = Services(
+        store,
+        lenient=settings.model.verification is Verification.LENIENT,
+        budget_s=settings.database.request_budget_s,
+        max_depth=settings.http.max_json_depth,
+    )
+    limits = http_limits(settings)
+    probes = Probes(live=heartbeat.is_fresh, ready=partial(_readiness, checks, state))
+    app = partial(make_app, partial(answer, services), observer=observer, limits=limits)
+    endpoints = [
+        Endpoint(
+            sockets.main,
+            app(_main_pages(settings, probes, state, metrics), api=Api(OPERATIONS, settings.http.base_path)),
+        )
+    ]
+    if sockets.admin:
+        endpoints.append(Endpoint(sockets.admin, app(_admin_pages(probes, state, metrics), api=Api())))
+    return Instance(
+        settings,
+        store,
+        checks,
+        metrics,
+        HttpActor(endpoints, observer, limits=limits, drain=http_drain(settings, state)),
+        SqliteWriterActor(store, checks["database"]),
+        TelemetryActor(heartbeat, notifier),
+        state,
+    )
+
+
+def http_limits(settings: Settings) -> HttpLimits:
+    """Return the limits of `[http]`."""
+    http = settings.http
+    return HttpLimits(
+        max_body_bytes=http.max_body_bytes,
+        max_head_bytes=http.max_head_bytes,
+        head_timeout_s=http.head_timeout_s,
+        body_timeout_s=http.body_timeout_s,
+        body_min_bytes_per_s=http.body_min_bytes_per_s,
+        keep_alive_s=http.keep_alive_s,
+        write_timeout_s=http.write_timeout_s,
+        max_connections=http.max_connections,
+    )
+
+
+def http_drain(settings: Settings, state: State) -> Drain:
+    """How the http actor drains; its first step turns readiness to 503."""
+
+    def begin() -> None:
+        state.draining = True
+
+    return Drain(delay_s=settings.http.drain_delay_s, shutdown_s=HTTP_SHUTDOWN_S, begin=begin)
+
+
+def snapshot_json(node: Snapshot) -> dict[str, Any]:
+    """Return a node of the tree, and all below it, as `/system/tree` shows it."""
+    return {
+        "name": node.name,
+        "path": node.path,
+        "why": node.why,
+        "state": node.state.value,
+        "restart": node.restart.value,
+        "strategy": node.strategy.value if node.strategy else None,
+        "restarts": node.restarts,
+        "last_error": node.last_error,
+        "since": node.since_wall,
+        "children": [snapshot_json(child) for child in node.children],
+    }
+
+
+def _readiness(checks: Mapping[str, Check], state: State) -> Readiness:
+    return readiness({name: check.result for name, check in checks.items()}, draining=state.draining)
+
+
+def _tree(state: State) -> Mapping[str, Any]:
+    return snapshot_json(state.tree.snapshot()) if state.tree else {}
+
+
+def _main_pages(settings: Settings, probes: Probes, state: State, metrics: Metrics) -> Pages:
+    separate = bool(settings.http.admin_port)
+    return Pages(
+        probes,
+        tree=partial(_tree, state) if is_loopback(settings.http.host) and not separate else None,
+        metrics=None if separate else metrics.render,
+    )
+
+
+def _admin_pages(probes: Probes, state: State, metrics: Metrics) -> Pages:
+    return Pages(probes, tree=partial(_tree, state), metrics=metrics.render)

@@ -1,0 +1,166 @@
+"""The root of the process: makes an instance, runs its tree, turns signals into a drain and ends into exit codes.
+
+What goes wrong before the tree runs (a port that is taken, a folder that cannot be written, a schema that is not
+ready) is one line on standard error that says what to do, never a traceback.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from supervisors.actors.telemetry import event_log
+from supervisors.instance import Instance, Sockets, listening, make_instance
+from supervisors.kernel import FirstStartFailed, GiveUp, Snapshot, Tree, open_tree
+from supervisors.signals import StopSignals
+from supervisors.tree import tree as tree_of
+from titan.exits import ExitCode
+from titan.http.sockets import BindFailed
+from titan.settings import LogFormat, Settings
+from titan.settings_load import Loaded
+from titan.store.contract import StoreDamaged
+from titan.store.schema import SchemaUnfit
+from titan.store.sqlite.lock import AlreadyServed, serve_lock
+from titan.store.sqlite.prepare import DataFolderUnusable, make_folder, prepare
+from titan.store.sqlite.store import SqliteStore
+from titan.telemetry.log import Log, capture_stdlib, make_log
+from titan.telemetry.sdnotify import Notifier
+from titan.telemetry.writer import LineWriter
+from titan.version import __version__
+
+STDOUT = 1
+LOG_FLUSH_S = 1.0
+"""How long the last lines may take to be written when nobody reads them."""
+
+Hook = Callable[[Instance, Tree], None]
+"""For tests of the process: called once when the tree is up."""
+
+
+def serve(loaded: Loaded, *, hook: Hook | None = None) -> ExitCode:
+    """Run the server until it is stopped by a signal or gives up; return why it ended."""
+    settings = loaded.settings
+    writer = LineWriter(STDOUT)
+    log = make_log(
+        writer.write,
+        json=settings.log.format is LogFormat.JSON,
+        level=settings.log.level.value,
+        colour=settings.log.format is LogFormat.CONSOLE and os.isatty(STDOUT),
+        instance=settings.process.instance_id or socket.gethostname(),
+    )
+    for warning in loaded.warnings:
+        log.warning("configuration", advice=warning)
+    try:
+        with capture_stdlib(log):
+            return trio.run(_run, settings, log, writer, hook, strict_exception_groups=True)
+    finally:
+        writer.close(LOG_FLUSH_S)
+
+
+async def _run(settings: Settings, log: Log, writer: LineWriter, hook: Hook | None) -> ExitCode:
+    signals = StopSignals(settings.process.hard_deadline_s)
+    notifier = Notifier.from_environment(
+        os.environ, on_failure=lambda error: log.warning("systemd cannot be told", reason=str(error))
+    )
+    code = ExitCode.DONE
+    with signals.installed():
+        try:
+            async with _stopped_by(signals), _instance(settings, log, notifier) as (instance, sockets):
+                instance.metrics.watch_log(lambda: writer.dropped)
+                await _live(instance, sockets, log, writer, notifier, signals, hook)
+        except* (BindFailed, DataFolderUnusable, AlreadyServed, StoreDamaged) as failures:
+            code = _say(failures, ExitCode.FAILED)
+        except* SchemaUnfit as failures:
+            code = _say(failures, ExitCode.SCHEMA)
+        except* FirstStartFailed as failures:
+            code = _say(failures, ExitCode.FAILED)
+        except* GiveUp as failures:
+            log.exception("gave up", exc_info=failures)
+            code = _say(failures, ExitCode.GAVE_UP)
+    log.info("stopped", exit_code=int(code))
+    return code
+
+
+@asynccontextmanager
+async def _stopped_by(signals: StopSignals) -> AsyncIterator[None]:
+    """Cancel the block at the first signal: what it is inside of stops in order."""
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            await signals.requested.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _instance(settings: Settings, log: Log, notifier: Notifier) -> AsyncIterator[tuple[Instance, Sockets]]:
+    """Take what an instance needs for itself alone, and make it."""
+    path = settings.database.sqlite_path
+    make_folder(path.parent)
+    with listening(settings) as sockets, serve_lock(path):
+        await prepare(path)
+        async with SqliteStore(path) as store:
+            yield make_instance(settings, store, sockets, log, notifier), sockets
+
+
+async def _live(
+    instance: Instance,
+    sockets: Sockets,
+    log: Log,
+    writer: LineWriter,
+    notifier: Notifier,
+    signals: StopSignals,
+    hook: Hook | None,
+) -> None:
+    async with open_tree(tree_of(instance), on_event=event_log(log)) as tree:
+        instance.state.tree = tree
+        _announce(instance.settings, sockets, tree.snapshot(), log, writer)
+        notifier.ready(f"serving on port {sockets.port}")
+        if hook is not None:
+            hook(instance, tree)
+        try:
+            await tree.wait_finished()
+        finally:
+            if signals.requested.is_set():
+                instance.state.draining = True
+                notifier.stopping("draining")
+                log.info("draining")
+
+
+def _announce(settings: Settings, sockets: Sockets, root: Snapshot, log: Log, writer: LineWriter) -> None:
+    scheme = "https" if settings.http.tls_cert else "http"
+    host = f"[{settings.http.host}]" if ":" in settings.http.host else settings.http.host
+    url = f"{scheme}://{host}:{sockets.port}{settings.http.base_path}"
+    store = Path(settings.database.sqlite_path).absolute()
+    if settings.log.format is LogFormat.JSON:
+        log.info("serving", version=__version__, url=url, store=str(store), tree=_outline(root))
+    else:
+        writer.write(f"titan-aas {__version__} serves {url}  store {store}  tree {_outline(root)}\n".encode())
+
+
+def _outline(node: Snapshot) -> str:
+    below = " ".join(_outline(child) for child in node.children)
+    return f"{node.name}[{below}]" if below else node.name
+
+
+def _say(failures: BaseExceptionGroup[Exception], code: ExitCode) -> ExitCode:
+    """Put each failure into one line for the operator."""
+    for failure in _leaves(failures):
+        origin = failure.origin if isinstance(failure, FirstStartFailed) else failure
+        cause = f": {origin.__cause__}" if isinstance(failure, FirstStartFailed) and origin.__cause__ else ""
+        print(f"titan: {origin}{cause}", file=sys.stderr)  # noqa: T201  (the one line for the operator)
+    return code
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]

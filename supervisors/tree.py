@@ -1,0 +1,59 @@
+"""The whole tree as data, in start order: each child with its restart type and one line of why.
+
+It is stopped in reverse order: first the frontend drains, then the stores finish what was sent, telemetry goes last.
+"""
+
+from supervisors.instance import HTTP_SHUTDOWN_S, Instance
+from supervisors.kernel import Child, Intensity, Restart, Strategy, Supervisor
+
+STORE_SHUTDOWN_S = 5.0
+TELEMETRY_SHUTDOWN_S = 1.0
+
+
+def tree(instance: Instance) -> Supervisor:
+    """Return the tree of an instance with the embedded store."""
+    http = instance.settings.http
+    return Supervisor(
+        name="titan",
+        strategy=Strategy.ONE_FOR_ONE,
+        intensity=Intensity(max_restarts=3, within_s=60.0),
+        why="the process: what its parts cannot mend by restarting ends it with exit code 3",
+        children=(
+            Child(
+                name="telemetry",
+                run=instance.telemetry.run,
+                restart=Restart.PERMANENT,
+                shutdown_s=TELEMETRY_SHUTDOWN_S,
+                why="heartbeat and systemd's watchdog; first, so that everything else is watched for its whole life",
+            ),
+            Supervisor(
+                name="stores",
+                strategy=Strategy.REST_FOR_ONE,
+                why="what holds data; a later child builds on the earlier ones",
+                children=(
+                    Child(
+                        name="sqlite_writer",
+                        run=instance.sqlite_writer.run,
+                        restart=Restart.PERMANENT,
+                        shutdown_s=STORE_SHUTDOWN_S,
+                        why="owns the one process that writes, so that no fsync and no lock is waited for on the loop",
+                    ),
+                ),
+            ),
+            Supervisor(
+                name="frontend",
+                strategy=Strategy.ONE_FOR_ONE,
+                why="what clients see; outlives every restart of the stores and answers 503 where it cannot serve",
+                children=(
+                    Child(
+                        name="http",
+                        run=instance.http.run,
+                        restart=Restart.PERMANENT,
+                        stop="drain",
+                        shutdown_s=http.drain_delay_s + HTTP_SHUTDOWN_S + 1.0,
+                        why="accepts connections, answers requests, drains when asked to stop",
+                    ),
+                ),
+            ),
+        ),
+    )
