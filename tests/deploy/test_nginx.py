@@ -1,0 +1,59 @@
+"""The nginx file that users get lets through what the server takes, and keeps to itself what is for operators."""
+
+import re
+import urllib.parse
+
+import httpx
+import pytest
+
+from tests.bench.twins import submodel
+from tests.support.nginx import CONFIGURATION, balancing
+from tests.support.server import free_port, serving
+from titan.model.identifiers import encode_identifier
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory):
+    """One instance behind nginx, and a second address where nobody listens."""
+    folder = tmp_path_factory.mktemp("nginx")
+    with (
+        serving(folder / "data") as server,
+        balancing(folder / "proxy", [server.port, free_port()]) as url,
+        httpx.Client(base_url=url) as client,
+    ):
+        yield client
+
+
+def test_every_request_is_answered_though_half_of_the_instances_are_away(proxied):
+    statuses = [
+        proxied.post("/submodels", content=submodel(f"urn:half:{number}"), headers={"Content-Type": "application/json"})
+        for number in range(20)
+    ]
+    assert {answer.status_code for answer in statuses} == {201}
+
+
+def test_an_id_of_2048_characters_comes_through_both_ways(proxied):
+    document_id = "urn:" + "ß" * 2044
+    headers = {"Content-Type": "application/json"}
+    created = proxied.post("/submodels", content=submodel(document_id, 16384), headers=headers)
+    assert created.status_code == 201
+    path = "/submodels/" + encode_identifier(document_id)
+    assert urllib.parse.urlsplit(created.headers["Location"]).path.endswith(path)
+    assert proxied.get(path).json()["id"] == document_id
+
+
+def test_a_body_as_large_as_the_server_takes_reaches_it(proxied):
+    answer = proxied.post("/submodels", content=b" " * (8 * 1024 * 1024), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["messages"]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/system/tree", "//system/tree", "/%73ystem/tree"])
+def test_what_is_for_operators_is_not_for_clients(proxied, path):
+    assert proxied.get(path).status_code == 404
+
+
+def test_no_instance_is_ever_put_aside():
+    servers = re.findall(r"^\s*server titan-\d+:8080 (.*);$", CONFIGURATION.read_text(), re.MULTILINE)
+    assert len(servers) == 3
+    assert all("max_fails=0" in options.split() for options in servers)

@@ -1,0 +1,18 @@
+"""An operator restarts the instances behind nginx one after the other while clients write and read."""
+
+from tests.support.rolling import kill, restart_in_turn
+
+
+def test_no_request_is_lost_over_four_restarts(tmp_path):
+    sent = restart_in_turn(tmp_path, restarts=4, clients=16)
+
+    assert sent.lost() == []
+    assert set(sent.statuses()) <= {("POST", 201), ("GET", 200), ("GET", 404)}
+    assert len(sent.outcomes) >= 2_000  # else the restarts met no load worth the name
+
+
+def test_the_clients_see_what_a_kill_loses(tmp_path):
+    """The control of the test above: its clients do notice a request that nobody answered."""
+    sent = restart_in_turn(tmp_path, restarts=2, clients=16, end=kill)
+
+    assert {outcome.method for outcome in sent.lost()} == {"POST"}  # nginx asks the other instance for a lost GET
