@@ -11,7 +11,7 @@ from titan.model.identifiers import InvalidIdentifier, decode_base64url
 from titan.model.references import canonical_asset_id, canonical_reference
 from titan.model.strict_json import JsonError
 from titan.model.strict_json import parse as parse_json
-from titan.model.verification import Violation, check_reference, check_specific_asset_id
+from titan.model.verification import check_reference, check_specific_asset_id
 from titan.store.contract import Field, Term
 
 MAX_LIMIT = 1000
@@ -112,18 +112,21 @@ def _asset_ids(draft: _Draft, text: str) -> str | None:
         value = _decode(part)
         if isinstance(value, JsonError):
             return value.reason
-        for asset_id in value if isinstance(value, list) else [value]:
-            fault = _asset_id(draft, asset_id)
+        listed = value if isinstance(value, list) else [value]
+        if not listed:
+            return "is an empty list"
+        for asset_id in listed:
+            fault = check_specific_asset_id(asset_id)
             if fault is not None:
                 return f"is no SpecificAssetId: {fault}"
+            if "semanticId" in asset_id or "supplementalSemanticIds" in asset_id:
+                return "cannot be searched by the semantics of an asset id"
+            draft.terms.append(Term(Field.ASSET_ID, _canonical_asset_id(asset_id)))
     return None
 
 
-def _asset_id(draft: _Draft, value: Any) -> Violation | None:
-    fault = check_specific_asset_id(value)
-    if fault is None:
-        draft.terms.append(Term(Field.ASSET_ID, canonical_asset_id(value["name"], value["value"])))
-    return fault
+def _canonical_asset_id(asset_id: dict[str, Any]) -> str:
+    return canonical_asset_id(asset_id["name"], asset_id["value"], asset_id.get("externalSubjectId"))
 
 
 def _decode(text: str) -> Any | JsonError:

@@ -6,6 +6,7 @@ lost. The order of members is kept too, but for `submodelElements`, which comes 
 
 import base64
 import binascii
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,10 +57,11 @@ def prepare_value(kind: Kind, value: Any, *, lenient: bool = False) -> Prepared 
     fault = identifier_fault(value["id"])
     if fault is not None:
         return Unacceptable((Violation("id", fault),))
-    found = tuple(violations(instance))
+    document = _document(kind, value)
+    found = (*violations(instance), *_foreign_base64(document, value))
     if found and not lenient:
         return Unacceptable(found)
-    return Prepared(_document(kind, value), found)
+    return Prepared(document, found)
 
 
 def assemble(document: Document) -> bytes:
@@ -89,11 +91,19 @@ def _element(value: dict[str, Any]) -> Element:
     return Element(value.get("idShort"), content, bare)
 
 
-def _undecodable_blobs(value: dict[str, Any]) -> list[Violation]:
-    faulty = []
+def _undecodable_blobs(value: dict[str, Any]) -> Iterator[Violation]:
     for path, text in tree.blobs(value["submodelElements"]):
         try:
             base64.b64decode(text.encode("ascii"))
         except (UnicodeEncodeError, binascii.Error):
-            faulty.append(Violation(path, "is not base64"))
-    return faulty
+            yield Violation(path, "is not base64")
+
+
+def _foreign_base64(document: Document, value: dict[str, Any]) -> Iterator[Violation]:
+    """Report what a lax decoder skips: characters outside the alphabet, line feeds, text after the padding."""
+    if any(element.content_without_blobs is not None for element in document.elements or ()):
+        for path, text in tree.blobs(value["submodelElements"]):
+            try:
+                binascii.a2b_base64(text, strict_mode=True)
+            except binascii.Error:
+                yield Violation(path, "is not strictly base64 (RFC 4648)")

@@ -11,12 +11,16 @@ GLOBAL_ASSET_ID = "globalAssetId"
 def canonical_reference(reference: dict[str, Any]) -> str:
     """Return a text that two references share exactly if they have the same type and the same keys in order.
 
-    `referredSemanticId` says what the target means, not which it is, and does not count.
+    The API leaves open how its filters match (aas-specs-api issue 342). This is Part 1's exact matching, but for
+    `referredSemanticId`: it says what the target means, not which it is, and clients leave it out when they ask.
     """
     keys = [[key["type"], key["value"]] for key in reference["keys"]]
     return orjson.dumps([reference["type"], keys]).decode()
 
 
-def canonical_asset_id(name: str, value: str) -> str:
-    """Return a text that two asset ids share exactly if name and value are the same."""
-    return orjson.dumps([name, value]).decode()
+def canonical_asset_id(name: str, value: str, external_subject: dict[str, Any] | None = None) -> str:
+    """Return a text that two asset ids share exactly if name and value, and the subject if given, are the same."""
+    parts = [name, value]
+    if external_subject is not None:
+        parts.append(canonical_reference(external_subject))
+    return orjson.dumps(parts).decode()

@@ -24,8 +24,11 @@ _MAX_CONTAINERS = 500_000
 """Objects and arrays in one text: five times what submodel elements of 8 MiB have. Millions of empty ones would
 hold the interpreter for a third of a second."""
 
+_MANY = 32
+"""Members from which on it pays to look at their types as a set before looking at each."""
+
+_TWICE = "a member is given twice in one object"
 _NUL = b"\\u0000"
-_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not the text backslash-u-0000, whose backslash is escaped
 _ESCAPED_COLON = re.compile(rb"\\u003[aA]")
 
 
@@ -66,31 +69,44 @@ def _syntax_error(raw: bytes, error: orjson.JSONDecodeError, max_depth: int) -> 
 
 def _kept_exactly(raw: bytes, value: Any, max_depth: int) -> JsonError | None:
     """Find what the parser let pass; None where the value is the text, nothing lost."""
-    has_float = isinstance(value, float)
+    depth, has_float = _shape(value, max_depth)
+    if depth > max_depth:
+        return JsonError(f"the JSON is nested deeper than {max_depth} levels")
+    canonical = orjson.dumps(value)
+    if _NUL in canonical and _NUL in canonical.replace(rb"\\", b""):  # a text of backslash, u, 0000 is none
+        place = find(value, _has_nul) if len(raw) <= _LOCATE_MAX_BYTES else ""
+        return JsonError("a NUL character cannot be stored", place or "")
+    # A member dropped as a duplicate took at least one colon with it. Nothing else changes the number of colons between
+    # the text and its canonical form but one written as an escape. Doubles may have been integers beyond 64 bits.
+    escaped = _ESCAPED_COLON.search(raw) is not None
+    doubled = canonical.count(b":") != raw.count(b":")
+    if doubled and not escaped and len(raw) > _LOCATE_MAX_BYTES:
+        return JsonError(_TWICE)
+    return _exact_error(raw) if has_float or doubled or escaped else None
+
+
+def _shape(value: Any, max_depth: int) -> tuple[int, bool]:
+    """Return the depth, counted up to one beyond the limit, and whether a double was seen; level by level."""
+    depth, has_float = 0, isinstance(value, float)
     level = [value] if isinstance(value, dict | list) else []
-    depth = 0
-    while level:
+    while level and depth <= max_depth:
         depth += 1
-        if depth > max_depth:
-            return JsonError(f"the JSON is nested deeper than {max_depth} levels")
         below: list[Any] = []
         for container in level:
-            for child in container.values() if type(container) is dict else container:
+            members = container.values() if type(container) is dict else container
+            if len(members) > _MANY:
+                kinds = set(map(type, members))
+                has_float = has_float or float in kinds
+                if dict not in kinds and list not in kinds:
+                    continue
+            for child in members:
                 kind = type(child)
                 if kind is dict or kind is list:
                     below.append(child)
                 elif kind is float:
                     has_float = True
         level = below
-    canonical = orjson.dumps(value)
-    if _NUL in canonical and _NUL_ESCAPE.search(canonical):
-        place = find(value, _has_nul) if len(raw) <= _LOCATE_MAX_BYTES else ""
-        return JsonError("a NUL character cannot be stored", place or "")
-    # A member dropped as a duplicate took at least one colon with it. Nothing else changes the number of colons between
-    # the text and its canonical form but one written as an escape. Doubles may have been integers beyond 64 bits.
-    if has_float or canonical.count(b":") != raw.count(b":") or _ESCAPED_COLON.search(raw):
-        return _exact_error(raw)
-    return None
+    return depth, has_float
 
 
 def _has_nul(value: Any) -> bool:
@@ -141,7 +157,7 @@ def _exact_error(raw: bytes) -> JsonError | None:
         return JsonError(reasons[0])
     except RecursionError:
         # What is deeper than the visible value, whose depth is known to be fine, was dropped as a duplicate.
-        return JsonError("a member is given twice in one object")
+        return JsonError(_TWICE)
     if not reasons:
         return None
     return JsonError(reasons[0], find(value, lambda item: isinstance(item, _Twice | _Beyond)) or "")

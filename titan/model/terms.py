@@ -20,7 +20,10 @@ def _shell(value: dict[str, Any]) -> Iterator[Term]:
     if "globalAssetId" in information:
         yield Term(Field.ASSET_ID, canonical_asset_id(GLOBAL_ASSET_ID, information["globalAssetId"]))
     for asset_id in information.get("specificAssetIds", ()):
-        yield Term(Field.ASSET_ID, canonical_asset_id(asset_id["name"], asset_id["value"]))
+        name, text = asset_id["name"], asset_id["value"]
+        yield Term(Field.ASSET_ID, canonical_asset_id(name, text))
+        if "externalSubjectId" in asset_id:
+            yield Term(Field.ASSET_ID, canonical_asset_id(name, text, asset_id["externalSubjectId"]))
 
 
 def _submodel(value: dict[str, Any]) -> Iterator[Term]:

@@ -13,8 +13,11 @@ from typing import Any
 from aas_core3_1 import jsonization, verification
 from aas_core3_1 import types as aas
 
+from titan.model import patterns
 from titan.model.paths import Step, render
 from titan.store.contract import Kind
+
+patterns.install()
 
 MAX_VIOLATIONS = 100
 """A document with more is not examined further: the rest would only make the answer long."""
@@ -24,9 +27,25 @@ _PARSERS: dict[Kind, Callable[[Any], aas.Class]] = {
     Kind.SUBMODEL: jsonization.submodel_from_jsonable,
     Kind.CONCEPT_DESCRIPTION: jsonization.concept_description_from_jsonable,
 }
-_JSON_NAMES = {"str": "a string", "int": "a number", "float": "a number", "bool": "a boolean", "NoneType": "null"}
-_JSON_NAMES |= {"list": "an array", "dict": "an object"}
-_PYTHON_TYPE = re.compile(r"<class '(\w+)'>")
+_JSON_WORDS = {
+    "<class 'str'>": "a string",
+    "<class 'int'>": "a number",
+    "<class 'float'>": "a number",
+    "<class 'bool'>": "a boolean",
+    "<class 'NoneType'>": "null",
+    "<class 'list'>": "an array",
+    "<class 'dict'>": "an object",
+    "Expected a str": "Expected a string",
+    "Expected a mapping": "Expected an object",
+    "Expected something array-like": "Expected an array",
+    "Expected a bool,": "Expected a boolean,",
+    "to be a str,": "to be a string,",
+    ", but got: {type(jsonable)}": "",
+    ", but got: {type(model_type)}": "",
+}
+"""aas-core speaks of Python's types; twice it forgets to fill them in."""
+_PYTHON_WORD = re.compile("|".join(map(re.escape, _JSON_WORDS)))
+_MAX_TEXT = 500  # a cause may quote the client's own megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +97,8 @@ def _attribute_step(step: verification.Segment) -> Step:
 
 
 def _plain(cause: str) -> str:
-    """Say JSON's types where aas-core says Python's."""
-    return _PYTHON_TYPE.sub(lambda match: _JSON_NAMES.get(match[1], match[1]), cause)
+    text = _PYTHON_WORD.sub(lambda match: _JSON_WORDS[match[0]], cause)
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ..."
 
 
 def check_reference(value: Any) -> Violation | None:
