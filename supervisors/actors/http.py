@@ -2,22 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import trio
 
+from supervisors.kernel import Context
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
 from titan.http.server import Endpoint, HttpServer
-
-
-class Context(Protocol):
-    """What this actor needs of the kernel's context."""
-
-    stop_requested: trio.Event
-
-    def started(self, value: object = None) -> None:
-        """Say that the actor is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +41,16 @@ class HttpActor:
         self._observer = observer
         self._limits = limits
         self._drain_times = drain
+        self._server: HttpServer | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return 0 if self._server is None else self._server.connections
 
     async def run(self, ctx: Context) -> None:
         """Be the actor: from the first accept to the last close."""
-        server = HttpServer(self._endpoints, self._observer, self._limits)
+        self._server = server = HttpServer(self._endpoints, self._observer, self._limits)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_abort_when_cancelled, server)
             server.start(nursery)

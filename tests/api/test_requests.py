@@ -65,7 +65,7 @@ async def test_unknown_paths_and_methods(client):
     is_result(await client("GET", "/no/such/path"), 404, "ClientErrorResourceNotFound")
     wrong = await client("PATCH", "/shells")
     is_result(wrong, 405, "ClientMethodNotAllowed")
-    assert wrong.headers["allow"] == "GET, HEAD, POST"
+    assert wrong.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/json; charset=utf-16"])

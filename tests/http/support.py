@@ -27,7 +27,7 @@ class Observations:
 
     records: list[RequestRecord] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
-    connection_failures: list[Exception] = field(default_factory=list)
+    connection_failures: list[BaseException] = field(default_factory=list)
     pauses: list[str] = field(default_factory=list)
     resumed: int = 0
     in_progress: int = 0
@@ -39,10 +39,10 @@ class Observations:
         self.in_progress -= 1
         self.records.append(record)
 
-    def request_failed(self, record: RequestRecord, error: Exception) -> None:
+    def request_failed(self, request_id: str, error: Exception) -> None:
         self.failures.append(error)
 
-    def connection_failed(self, error: Exception) -> None:
+    def connection_failed(self, error: BaseException) -> None:
         self.connection_failures.append(error)
 
     def accept_paused(self, reason: str) -> None:
@@ -176,3 +176,10 @@ def text_of(reply: Reply) -> str:
     found = re.search(rb'"text":"([^"]*)"', reply.body)
     assert found, reply
     return found[1].decode()
+
+
+async def wait_for(condition: Callable[[], bool], *, within_s: float = 5) -> None:
+    """Wait until it is so; it is looked at often, because it is nothing that could be waited for."""
+    with trio.fail_after(within_s):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.005)

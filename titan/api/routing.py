@@ -48,18 +48,21 @@ class Router:
         node.names = tuple(names)
 
     def find(self, method: str, segments: list[str], *, request_id: str = "") -> Match | Response:
-        """Return the row for a path's percent-decoded segments, or the answer: 404, or 405 with `Allow`."""
+        """Return the row for a path's percent-decoded segments, or the answer: 404, or 405 with `Allow`.
+
+        HEAD finds what GET finds.
+        """
         node = self._root
         values = []
         for segment in segments:
             below = node.literal.get(segment)
-            if below is None:
+            if below is None and segment:  # an empty segment is no parameter: `/shells/` is not a shell
                 below = node.parameter
                 values.append(segment)
             if below is None:
                 return not_found(request_id)
             node = below
-        operation = node.operations.get(method)
+        operation = node.operations.get("GET" if method == "HEAD" else method)
         if operation is not None:
             return Match(operation, dict(zip(node.names, values, strict=True)))
         if not node.operations:
@@ -74,7 +77,7 @@ def not_found(request_id: str) -> Response:
 
 def method_not_allowed(methods: Iterable[str], request_id: str) -> Response:
     """Answer for a known path with another method."""
-    allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
+    allowed = sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])})
     return problem(
         405,
         f"this path knows {', '.join(allowed)} only",

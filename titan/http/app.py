@@ -14,17 +14,20 @@ from quart import Response as QuartResponse
 from quart import request
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from titan.api.operation import Operation
+from titan.api.results import problem
+from titan.api.routing import Router
 from titan.http.body import Receive
 from titan.http.exchange import Exchange, Send
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
-from titan.http.routing import Router
+from titan.http.paths import Mounts
 from titan.http.site import Answer, Site
 from titan.telemetry.health import Readiness
 
-VERSION_MOUNTS = ("", "/api/v3.1", "/api/v3")
+PREFIXES = ("", "/api/v3.1", "/api/v3")
 """Clients use either; all are the same API."""
 
 RETRY_AFTER_S = 1
@@ -70,17 +73,29 @@ def make_app(
 ) -> QuartTrio:
     """Make one port's application; it needs no lifespan events."""
     app = QuartTrio("titan", static_folder=None)
+    app.config["PROPAGATE_EXCEPTIONS"] = True  # to the exchange, which reports them and answers 500
+    app.register_error_handler(HTTPException, _http_error)
     paths = _add_pages(app, pages, api.base_path)
     site = Site(
-        router=Router(api.table, [api.base_path + mount for mount in VERSION_MOUNTS]),
+        router=Router(api.table),
+        mounts=Mounts([api.base_path + prefix for prefix in PREFIXES]),
         answer=answer,
         observer=observer,
         limits=limits,
-        pages=frozenset(paths),
+        pages=frozenset(path.encode("ascii") for path in paths),
         trusted_proxies=trusted_proxies,
     )
     app.asgi_http_class = partial(_exchange, site)  # type: ignore[assignment]  # Quart's own seam; it calls what is here
     return app
+
+
+def _http_error(error: HTTPException) -> QuartResponse:
+    answer = problem(error.code or 500, error.name)
+    assert isinstance(answer.body, bytes)
+    response = QuartResponse(answer.body, answer.status, content_type=answer.media_type)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
 
 
 def _exchange(site: Site, app: QuartTrio, scope: Mapping[str, Any]) -> Exchange:

@@ -15,11 +15,14 @@ LEVEL = 5
 
 _COMPRESSIBLE = re.compile(r"(text/.*|application/(.*\+)?(json|xml|openmetrics-text)|image/svg\+xml)(;.*)?")
 _CODING = re.compile(r"\s*([\w*.+-]+)\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?))?\s*")
-_SUFFIX = "-gzip"
+_SUFFIX = '-gzip"'
 
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
-    """Say whether gzip may be used (RFC 9110, 12.5.3); without the header it is not, because that is who lacks it."""
+    """Say whether gzip may be used (RFC 9110, 12.5.3).
+
+    Without the header anything would be allowed; but who leaves it out is who cannot decode.
+    """
     if not accept_encoding:
         return False
     weights = {}
@@ -31,12 +34,12 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
 
 
 def is_compressible(response: Response) -> bool:
-    """Say whether this answer has a compressed form at all, so that `Vary` names the header that chooses."""
+    """Say whether this answer has a compressed form at all."""
     return (
         isinstance(response.body, bytes)
         and len(response.body) >= MIN_BYTES
         and response.media_type is not None
-        and _COMPRESSIBLE.fullmatch(response.media_type) is not None
+        and (response.media_type == "application/json" or _COMPRESSIBLE.fullmatch(response.media_type) is not None)
         and not any(name.lower() == "content-encoding" for name, _ in response.headers)
     )
 
@@ -49,15 +52,13 @@ async def compress(body: bytes) -> bytes:
 
 
 def coded_etag(etag: str) -> str:
-    """Return the entity tag of the gzip form: a strong one must differ per coding (RFC 9110, 8.8.3.3)."""
-    return etag[:-1] + _SUFFIX + '"' if etag.endswith('"') and not etag.startswith("W/") else etag
+    """Return the entity tag of the gzip form: a strong one must differ per coding (RFC 9110, 8.8.3.3).
+
+    `titan.api.conditions` knows the suffix, so that what a client got compressed serves as its `If-Match`.
+    """
+    return etag[:-1] + _SUFFIX if etag.endswith('"') and not etag.startswith("W/") else etag
 
 
-def plain_etags(condition: str) -> str:
-    """Return a condition (`If-Match`, `If-None-Match`) in terms of the document's own entity tags."""
-    return condition.replace(_SUFFIX + '"', '"')
-
-
-def names_coded(condition: str) -> bool:
-    """Say whether a condition names the tag of a gzip form."""
-    return _SUFFIX + '"' in condition
+def names_coded_etag(condition: str) -> bool:
+    """Say whether a condition names the entity tag of a gzip form."""
+    return _SUFFIX in condition

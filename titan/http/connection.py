@@ -82,5 +82,5 @@ class ConnectionServer(TCPServer):
     ) -> None:
         del sync_spawn, call_soon  # for applications that are not async
         extensions = cast("dict[str, Any]", scope["extensions"])  # type: ignore[typeddict-item]
-        extensions["titan.continue"] = self.protocol.continue_if_awaited
+        extensions["titan.connection"] = self.protocol
         await self._asgi_app(scope, receive, send)

@@ -12,39 +12,47 @@ from urllib.parse import parse_qsl
 import trio
 
 from titan.api.messages import Request, Response
-from titan.http import compression, headers
+from titan.api.results import problem
+from titan.api.routing import Match, not_found
+from titan.http import headers
 from titan.http.body import BodyFault, Receive, declared_bytes, read_body
-from titan.http.errors import refusal
 from titan.http.observe import RequestRecord
-from titan.http.routing import BadPath, Found, Unknown, WrongMethod, origin_form
+from titan.http.paths import BadPath, origin_form, path_segments
+from titan.http.reply import Reply, make_reply
 from titan.http.site import Site
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Page = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
+"""Quart's handling of one request."""
 
 CLIENT_GONE = 499
+"""Status in the log of a request whose client went away before it was read; nginx' number for it."""
 
 
 class Exchange:
-    """Answers one request, whatever it is, and tells the observer."""
+    """Answers one request, whatever it is, and tells the observer.
+
+    A client that goes away does not cancel the operation that it asked for: a write's outcome would be left open for
+    nothing, and each operation has its own budget of time.
+    """
 
     def __init__(self, site: Site, page: Page, scope: Mapping[str, Any]) -> None:
         self._site = site
         self._page = page
         self._scope = scope
         self._started = time.perf_counter()
+        self._read_at = self._started
         self._headers = headers.as_mapping(scope["headers"])
         self._request_id = headers.request_id(self._headers)
-        self._headers["x-request-id"] = self._request_id
         self._operation = "unknown"
         self._received = 0
         self._sent = 0
         self._status = CLIENT_GONE
-        self._body_unread = True
-        self._head_sent = False
+        self._is_read = False
+        self._has_begun = False
 
     async def __call__(self, receive: Receive, send: Send) -> None:
-        """Serve it: errors that no one expected become a 500 and are reported whole."""
+        """Serve it: an error that no one expected becomes a 500 and is reported whole."""
         observer = self._site.observer
         observer.request_started()
         try:
@@ -52,168 +60,141 @@ class Exchange:
             if response is not None:
                 await self._send(response, receive, send)
         except Exception as error:  # noqa: BLE001  the border between one request and the rest of the server
-            if not self._head_sent:
-                text = "The server failed to answer. The log has the reason under this correlationId."
-                await self._send(refusal(500, text, self._request_id), receive, send)
-            observer.request_failed(self._record(), error)
+            observer.request_failed(self._request_id, error)
+            if not self._has_begun:
+                text = "the server failed; its log says why under this correlationId"
+                await self._send(problem(500, text, request_id=self._request_id), receive, send)
         finally:
             observer.request_finished(self._record())
 
-    # Before the answer.
+    # The request.
 
     async def _answer(self, receive: Receive) -> Response | None:
-        match = self._site.router.match(self._scope["method"], self._scope["raw_path"])
-        if isinstance(match, Found):
-            self._operation = match.operation.operation_id
+        found = self._find()
+        if isinstance(found, tuple):
+            self._operation = found[0].operation.operation_id
         body = await self._read(receive)
         if isinstance(body, BodyFault):
             return self._body_refusal(body)
-        match match:
-            case Found():
-                return await self._run(match, body)
-            case Unknown():
-                return await self._unknown(receive)
-            case WrongMethod(allowed):
-                return self._wrong_method(allowed)
-            case BadPath(reason):
-                return refusal(400, reason, self._request_id)
+        match found:
+            case Response():
+                return found
+            case str():
+                return await self._quart(receive)
+            case match, base:
+                return await self._run(match, base, body)
+
+    def _find(self) -> tuple[Match, str] | str | Response:
+        """Return the operation and where it is mounted, or the page's name, or the refusal."""
+        raw_path, method = self._scope["raw_path"], self._scope["method"]
+        segments = path_segments(raw_path)
+        if isinstance(segments, BadPath):
+            if method == "OPTIONS" and raw_path == b"*":  # the server as a whole (RFC 9110, 9.3.7)
+                return Response(
+                    204, headers=(("Allow", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),), media_type=None
+                )
+            return problem(400, segments.reason, request_id=self._request_id)
+        path = origin_form(raw_path)
+        if path in self._site.pages:
+            self._operation = path.decode("ascii").strip("/").replace("/", "_").replace(".", "_")
+            return self._operation
+        split = self._site.mounts.split(segments)
+        if split is None:
+            return not_found(self._request_id)
+        base, segments = split
+        found = self._site.router.find(method, segments, request_id=self._request_id)
+        if isinstance(found, Match):
+            return found, base
+        if method == "OPTIONS" and found.status == 405:
+            return Response(204, headers=found.headers, media_type=None)
+        return found
 
     async def _read(self, receive: Receive) -> bytes | BodyFault:
+        limits = self._site.limits
         declared = declared_bytes(self._headers)
-        if "expect" in self._headers and (declared is None or declared <= self._site.limits.max_body_bytes):
-            await self._scope["extensions"]["titan.continue"]()
-        body = await read_body(receive, declared, self._site.limits)
+        if "expect" in self._headers and (declared is None or declared <= limits.max_body_bytes):
+            await self._scope["extensions"]["titan.connection"].continue_if_awaited()
+        body = await read_body(receive, declared, limits)
         if isinstance(body, bytes):
-            self._body_unread = False
+            self._is_read = True
             self._received = len(body)
+        self._read_at = time.perf_counter()
         return body
 
     def _body_refusal(self, fault: BodyFault) -> Response | None:
         match fault:
             case BodyFault.TOO_LARGE:
-                text = f"The body is larger than {self._site.limits.max_body_bytes} bytes."
-                return refusal(413, text, self._request_id)
+                text = f"the body is larger than the {self._site.limits.max_body_bytes} bytes that this server takes"
+                return problem(413, text, request_id=self._request_id)
             case BodyFault.TOO_SLOW:
-                return refusal(408, "The body did not arrive in time.", self._request_id)
+                return problem(408, "the body did not arrive in time", request_id=self._request_id)
             case BodyFault.GONE:
                 return None
 
-    async def _run(self, found: Found, body: bytes) -> Response:
+    async def _run(self, match: Match, base: str, body: bytes) -> Response:
         if body and self._headers.get("content-encoding", "identity").lower() != "identity":
-            text = "The body is compressed; this server takes plain bodies only."
-            return refusal(415, text, self._request_id, ("Accept-Encoding", "identity"))
-        query = self._query()
+            text = "the body is compressed; this server takes plain bodies only"
+            identity = (("Accept-Encoding", "identity"),)
+            return problem(415, text, request_id=self._request_id, headers=identity)
+        query = _query(self._scope["query_string"])
         if query is None:
-            return refusal(400, "The query holds a wrong percent-encoding.", self._request_id)
-        for name in ("if-match", "if-none-match"):
-            if name in self._headers:
-                self._headers[name] = compression.plain_etags(self._headers[name])
-        request = Request(found.path, query, self._headers, body, found.base)
-        return await self._site.answer(found.operation, request)
-
-    def _query(self) -> tuple[tuple[str, str], ...] | None:
-        raw = self._scope["query_string"]
-        if not raw:
-            return ()
-        try:
-            return tuple(parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000))
-        except ValueError:
-            return None
-
-    def _wrong_method(self, allowed: tuple[str, ...]) -> Response:
-        allow = ("Allow", ", ".join(allowed))
-        if self._scope["method"] == "OPTIONS":
-            return Response(204, headers=(allow,), media_type=None)
-        text = f"{self._scope['method']} is not possible here."
-        return refusal(405, text, self._request_id, allow)
-
-    async def _unknown(self, receive: Receive) -> Response | None:
-        path = origin_form(self._scope["raw_path"]).decode("ascii")
-        if path not in self._site.pages:
-            return refusal(404, "There is nothing at this path.", self._request_id)
-        self._operation = path.strip("/").replace("/", "_").replace(".", "_")
-        return await self._quart(receive)
+            return problem(400, "the query is not percent-encoded UTF-8", request_id=self._request_id)
+        request = Request(match.path, query, self._headers, body, base, request_id=self._request_id)
+        return await self._site.answer(match.operation, request)
 
     async def _quart(self, receive: Receive) -> Response:
         messages: list[Mapping[str, Any]] = []
-        rest = iter([{"type": "http.request", "body": b"", "more_body": False}])
+        read = iter([{"type": "http.request", "body": b"", "more_body": False}])
 
         async def replay() -> Mapping[str, Any]:
-            return next(rest, None) or await receive()
+            return next(read, None) or await receive()
 
         async def keep(message: Mapping[str, Any]) -> None:
             messages.append(message)
 
         await self._page(self._scope, replay, keep)
         start, *bodies = messages
-        found = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+        found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start["headers"]}
         media_type = found.pop("content-type", None)
         found.pop("content-length", None)
-        body = b"".join(message["body"] for message in bodies)
-        return Response(start["status"], body, tuple(found.items()), media_type)
+        return Response(start["status"], b"".join(part["body"] for part in bodies), tuple(found.items()), media_type)
 
     # The answer.
 
     async def _send(self, response: Response, receive: Receive, send: Send) -> None:
-        self._status = response.status
-        raw = self._standard_headers()
-        body = response.body
-        if isinstance(body, bytes):
-            body = await self._encode(response, body, raw)
-        else:
-            raw += _encoded(response)
-        start = {"type": "http.response.start", "status": response.status, "headers": raw}
-        if self._body_unread:
-            raw.append((b"connection", b"close"))
-            await self._send_and_drop(start, body, receive, send)
-        else:
-            await self._send_messages(start, body, send)
-
-    def _standard_headers(self) -> headers.RawHeaders:
-        raw = [*headers.SECURITY, (b"x-request-id", self._request_id.encode())]
-        if self._scope["scheme"] == "https":
-            raw.append(headers.TRANSPORT_SECURITY)
-        return raw
-
-    async def _encode(self, response: Response, body: bytes, raw: headers.RawHeaders) -> bytes:
-        encoded = _encoded(response)
-        if compression.is_compressible(response):
-            raw.append((b"vary", b"accept-encoding"))
-            if compression.accepts_gzip(self._headers.get("accept-encoding")):
-                body = await compression.compress(body)
-                encoded = [
-                    (
-                        name,
-                        compression.coded_etag(value.decode("latin-1")).encode("latin-1") if name == b"etag" else value,
-                    )
-                    for name, value in encoded
-                ]
-                raw.append((b"content-encoding", b"gzip"))
-        raw += encoded
-        if response.status not in (204, 304):
-            raw.append((b"content-length", str(len(body)).encode()))
-        return body
-
-    async def _send_and_drop(
-        self, start: Mapping[str, Any], body: bytes | AsyncIterator[bytes], receive: Receive, send: Send
-    ) -> None:
+        is_tls = self._scope["scheme"] == "https"
+        reply = await make_reply(response, self._headers, self._request_id, is_tls=is_tls)
+        self._status = reply.status
+        if headers.asks_for_timing(self._headers):
+            reply.headers.append((b"server-timing", self._timing().encode()))
+        if self._is_read:
+            await self._send_messages(reply, send)
+            return
+        reply.headers.append((b"connection", b"close"))
         # hypercorn's queue of what the client still sends must move, or its end of this answer waits behind it.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_drop, receive)
-            await self._send_messages(start, body, send)
+            await self._send_messages(reply, send)
             nursery.cancel_scope.cancel()
 
-    async def _send_messages(self, start: Mapping[str, Any], body: bytes | AsyncIterator[bytes], send: Send) -> None:
-        self._head_sent = True
-        await send(start)
-        if isinstance(body, bytes):
-            self._sent = 0 if self._scope["method"] == "HEAD" else len(body)
-            await send({"type": "http.response.body", "body": body, "more_body": False})
-            return
+    async def _send_messages(self, reply: Reply, send: Send) -> None:
+        self._has_begun = True
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        if isinstance(reply.body, bytes):
+            self._sent = 0 if self._scope["method"] == "HEAD" else len(reply.body)
+            await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+        else:
+            await self._send_pieces(reply.body, send)
+
+    async def _send_pieces(self, body: AsyncIterator[bytes], send: Send) -> None:
         async for piece in body:
             self._sent += len(piece)
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _timing(self) -> str:
+        read, now = self._read_at - self._started, time.perf_counter()
+        return f"read;dur={read * 1000:.2f}, handle;dur={(now - self._read_at) * 1000:.2f}"
 
     def _record(self) -> RequestRecord:
         peer = self._scope["client"]
@@ -236,8 +217,10 @@ async def _drop(receive: Receive) -> None:
         pass
 
 
-def _encoded(response: Response) -> headers.RawHeaders:
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if response.media_type is not None:
-        raw.append((b"content-type", response.media_type.encode("latin-1")))
-    return raw
+def _query(raw: bytes) -> tuple[tuple[str, str], ...] | None:
+    if not raw:
+        return ()
+    try:
+        return tuple(parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000))
+    except ValueError:
+        return None

@@ -12,11 +12,18 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
-SECURITY: tuple[tuple[bytes, bytes], ...] = (
+_TIMING = re.compile(r"(?:^|,)\s*server-timing\s*(?:[,;=]|$)")
+
+STANDARD: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-cache"),
 )
+"""What every answer carries unless it says otherwise itself.
+
+`no-cache`: an entity tag without it would let any cache on the way guess how long the answer may be reused."""
+
 TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -38,6 +45,12 @@ def request_id(headers: Mapping[str, str]) -> str:
 def new_request_id() -> str:
     """Return 128 random bits."""
     return os.urandom(16).hex()
+
+
+def asks_for_timing(headers: Mapping[str, str]) -> bool:
+    """Say whether the client asked for `Server-Timing`, by `Prefer: server-timing` (RFC 7240)."""
+    prefer = headers.get("prefer")
+    return prefer is not None and _TIMING.search(prefer.lower()) is not None
 
 
 def traceparent(headers: Mapping[str, str]) -> str | None:

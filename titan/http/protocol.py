@@ -4,6 +4,7 @@ Left out on purpose: HTTP/2 (also by upgrade or prior knowledge) and WebSockets,
 `Upgrade` header is ignored, as RFC 9110 7.8 allows.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from itertools import chain
@@ -13,6 +14,7 @@ from wsgiref.handlers import format_date_time
 import h11
 from hypercorn.config import Config
 from hypercorn.events import Closed, RawData
+from hypercorn.logging import Logger
 from hypercorn.protocol.events import Request
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
@@ -24,10 +26,31 @@ Refusal = Callable[[int], bytes]
 """Gives the body of a refusal that never reached the application."""
 
 
+class _Log(Logger):
+    """hypercorn's log: no access lines (the observer has them), no tracebacks on stderr."""
+
+    def __init__(self, config: Config, report: Callable[[BaseException], None]) -> None:
+        config.errorlog = config.accesslog = None
+        super().__init__(config)
+        self._report = report
+
+    async def access(self, request: object, response: object, request_time: float) -> None:
+        """Say nothing."""
+
+    async def exception(self, message: str, *args: object, **kwargs: object) -> None:
+        """Report the error that is being handled."""
+        del message, args, kwargs
+        error = sys.exception()
+        assert error is not None
+        self._report(error)
+
+
 class ServerConfig(Config):
     """hypercorn's settings for one http actor; what is said in every answer stands here."""
 
-    def __init__(self, *, max_head_bytes: int) -> None:
+    def __init__(self, *, max_head_bytes: int, report: Callable[[BaseException], None]) -> None:
+        """Take where unexpected errors of hypercorn's own tasks are reported; it prints nothing itself."""
+        self._log = _Log(self, report)
         self.h11_max_incomplete_size = max_head_bytes
         self.keep_alive_max_requests = 2**31  # a connection's age is the balancer's business, not its request count
         self.draining = False

@@ -17,7 +17,6 @@ from hypercorn.typing import ASGIFramework
 
 from titan.http.connection import ConnectionServer
 from titan.http.errors import protocol_refusal
-from titan.http.headers import new_request_id
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
 from titan.http.protocol import ServerConfig
@@ -50,7 +49,7 @@ class HttpServer:
         self._endpoints = endpoints
         self._observer = observer
         self._limits = limits
-        self._config = ServerConfig(max_head_bytes=limits.max_head_bytes)
+        self._config = ServerConfig(max_head_bytes=limits.max_head_bytes, report=observer.connection_failed)
         self._context = WorkerContext(None)
         self._listeners: list[trio.SocketListener] = []
         self._streams: set[ClientStream] = set()
@@ -128,17 +127,13 @@ class HttpServer:
         self._streams.add(stream)
         try:
             if await stream.handshake():
-                await ConnectionServer(endpoint.app, self._config, self._context, stream, _refusal).run()
+                await ConnectionServer(endpoint.app, self._config, self._context, stream, protocol_refusal).run()
         except* Exception as errors:  # noqa: BLE001  the border between one connection and the others
             self._observer.connection_failed(errors)
         finally:
             stream.abort()
             self._streams.discard(stream)
             self._changed.unpark_all()
-
-
-def _refusal(status: int) -> bytes:
-    return protocol_refusal(status, new_request_id())
 
 
 def _is_readable(sock: socket.socket) -> bool:

@@ -1,17 +1,18 @@
-"""Everything that stays the same from request to request, made once by `make_app`."""
+"""Everything of one port that stays the same from request to request, made once by `make_app`."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from titan.api.messages import Request, Response
 from titan.api.operation import Operation
+from titan.api.routing import Router
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
-from titan.http.routing import Router
+from titan.http.paths import Mounts
 
 Answer = Callable[[Operation, Request], Awaitable[Response]]
-"""Runs one operation; never raises for anything a client can cause."""
+"""Runs one operation; raises for bugs only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +20,10 @@ class Site:
     """One port's offer."""
 
     router: Router
+    mounts: Mounts
     answer: Answer
     observer: RequestObserver
-    limits: HttpLimits = field(default_factory=HttpLimits)
-    pages: frozenset[str] = frozenset()
+    limits: HttpLimits
+    pages: frozenset[bytes]
     """Paths that are Quart's: health, metrics, documentation."""
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
