@@ -9,6 +9,10 @@ from supervisors.kernel import Context
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
 from titan.http.server import Endpoint, HttpServer
+from titan.http.tls import BadCertificate, TlsCertificate
+
+CERTIFICATE_CHECK_S = 1.0
+"""How often the files are looked at: two `stat` calls in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,9 @@ class HttpActor:
         self._server = server = HttpServer(self._endpoints, self._observer, self._limits)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_abort_when_cancelled, server)
+            for endpoint in self._endpoints:
+                if endpoint.tls is not None:
+                    nursery.start_soon(_watch, endpoint.tls, self._observer)
             server.start(nursery)
             ctx.started()
             await ctx.stop_requested.wait()
@@ -66,6 +73,16 @@ class HttpActor:
         server.start_drain()
         with trio.move_on_after(self._drain_times.shutdown_s):
             await server.wait_closed()
+
+
+async def _watch(certificate: TlsCertificate, observer: RequestObserver) -> None:
+    while True:
+        await trio.sleep(CERTIFICATE_CHECK_S)
+        try:
+            if await trio.to_thread.run_sync(certificate.reload_if_changed):
+                observer.certificate_changed(certificate.expires_at)
+        except BadCertificate as error:
+            observer.certificate_refused(str(error))
 
 
 async def _abort_when_cancelled(server: HttpServer) -> None:

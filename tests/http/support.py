@@ -29,6 +29,7 @@ class Observations:
     failures: list[Exception] = field(default_factory=list)
     connection_failures: list[BaseException] = field(default_factory=list)
     pauses: list[str] = field(default_factory=list)
+    certificates: list[float | str] = field(default_factory=list)
     resumed: int = 0
     in_progress: int = 0
 
@@ -44,6 +45,12 @@ class Observations:
 
     def connection_failed(self, error: BaseException) -> None:
         self.connection_failures.append(error)
+
+    def certificate_changed(self, expires_at: float) -> None:
+        self.certificates.append(expires_at)
+
+    def certificate_refused(self, reason: str) -> None:
+        self.certificates.append(reason)
 
     def accept_paused(self, reason: str) -> None:
         self.pauses.append(reason)
@@ -97,15 +104,17 @@ async def running(
     app = make_app(answer, app_pages or pages(), seen, api=Api(TABLE, base_path), limits=limits)
     sockets = listen("127.0.0.1", 0)
     server = HttpServer([Endpoint(sockets, app)], seen, limits)
-    async with trio.open_nursery() as nursery:
-        server.start(nursery)
-        try:
-            yield Running(sockets[0].getsockname()[1], server, seen, nursery)
-        finally:
-            server.abort()
-            nursery.cancel_scope.cancel()
-    for sock in sockets:
-        sock.close()
+    try:
+        async with trio.open_nursery() as nursery:
+            server.start(nursery)
+            try:
+                yield Running(sockets[0].getsockname()[1], server, seen, nursery)
+            finally:
+                server.abort()
+                nursery.cancel_scope.cancel()
+    finally:
+        for sock in sockets:
+            sock.close()
 
 
 @dataclass

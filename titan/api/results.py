@@ -27,6 +27,7 @@ CODES = {
     500: "ServerInternalError",
     501: "ServerNotImplemented",
     503: "ServerUnavailable",
+    505: "ServerHttpVersionNotSupported",
     507: "ServerInsufficientStorage",
 }
 """`Message.code` by status: the standard's status codes where it names one, in its manner where it does not."""

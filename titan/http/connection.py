@@ -11,7 +11,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ConnectionState, Scope
 from hypercorn.utils import parse_socket_addr
 
-from titan.http.protocol import Http1Protocol, Refusal, ServerConfig
+from titan.http.protocol import Http1Protocol, ServerConfig
 from titan.http.stream import ClientStream
 
 
@@ -25,12 +25,9 @@ class ConnectionServer(TCPServer):
     stream: ClientStream  # type: ignore[assignment]  # hypercorn annotates the one class that it makes itself
     protocol: Http1Protocol  # type: ignore[assignment]
 
-    def __init__(
-        self, app: ASGIFramework, config: ServerConfig, context: WorkerContext, stream: ClientStream, refusal: Refusal
-    ) -> None:
+    def __init__(self, app: ASGIFramework, config: ServerConfig, context: WorkerContext, stream: ClientStream) -> None:
         super().__init__(self._call_app, config, context, {}, cast("trio.SSLStream[trio.SocketStream]", stream))
         self._asgi_app = app
-        self._refusal = refusal
 
     async def run(self) -> None:
         """Serve requests until either side closes; the peer being gone is no error."""
@@ -54,7 +51,6 @@ class ConnectionServer(TCPServer):
                     server,
                     self.protocol_send,
                 )
-                self.protocol.prepare(self._refusal)
                 self.stream.on_late_head = self._refuse_late_head
                 await self._read_data()
         finally:

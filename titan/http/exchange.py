@@ -129,6 +129,7 @@ class Exchange:
             case BodyFault.TOO_SLOW:
                 return problem(408, "the body did not arrive in time", request_id=self._request_id)
             case BodyFault.GONE:
+                self._status = self._scope["extensions"]["titan.connection"].broken_body_status or CLIENT_GONE
                 return None
 
     async def _run(self, match: Match, base: str, body: bytes) -> Response:

@@ -28,6 +28,22 @@ class RequestRecord:
     caller: str = "anonymous"
 
 
+def malformed_request(status: int, client: str, request_id: str) -> RequestRecord:
+    """Return the record of something that was refused before it was a request."""
+    return RequestRecord(
+        method="-",
+        operation="malformed",
+        path="-",
+        status=status,
+        duration_s=0.0,
+        received_bytes=0,
+        sent_bytes=0,
+        request_id=request_id,
+        client=client,
+        traceparent=None,
+    )
+
+
 class RequestObserver(Protocol):
     """Told of each request, on the loop's thread: must be quick and must not raise."""
 
@@ -42,6 +58,12 @@ class RequestObserver(Protocol):
 
     def connection_failed(self, error: BaseException) -> None:
         """Report an error that nobody expected, outside of any request; the connection is closed."""
+
+    def certificate_changed(self, expires_at: float) -> None:
+        """Say that new connections get another certificate, and until when it is valid."""
+
+    def certificate_refused(self, reason: str) -> None:
+        """Say that the certificate's files changed and do not work; the one before stays in use."""
 
     def accept_paused(self, reason: str) -> None:
         """Say, once per pause, that no further connection can be taken for now."""

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from wsgiref.handlers import format_date_time
 
 import h11
@@ -19,11 +19,14 @@ from hypercorn.protocol.events import Request
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
+from titan.http.errors import protocol_refusal
+from titan.http.headers import new_request_id
+
 if TYPE_CHECKING:
     from hypercorn.typing import H11SendableEvent
 
-Refusal = Callable[[int], bytes]
-"""Gives the body of a refusal that never reached the application."""
+OnRefused = Callable[[int, str, str], None]
+"""Told the status, the client and the request id of what never reached the application."""
 
 
 class _Log(Logger):
@@ -48,8 +51,9 @@ class _Log(Logger):
 class ServerConfig(Config):
     """hypercorn's settings for one http actor; what is said in every answer stands here."""
 
-    def __init__(self, *, max_head_bytes: int, report: Callable[[BaseException], None]) -> None:
+    def __init__(self, *, max_head_bytes: int, on_refused: OnRefused, report: Callable[[BaseException], None]) -> None:
         """Take where unexpected errors of hypercorn's own tasks are reported; it prints nothing itself."""
+        self.on_refused = on_refused
         self._log = _Log(self, report)
         self.h11_max_incomplete_size = max_head_bytes
         self.keep_alive_max_requests = 2**31  # a connection's age is the balancer's business, not its request count
@@ -78,15 +82,17 @@ class _PatientConnection(h11.Connection):
 class Http1Protocol(H11Protocol):
     """One connection's requests, one after the other.
 
-    Refused before the application sees it, with a body from `refusal` and the connection closed: a head that is too
-    large (431, 414), malformed (400) or ambiguous about where its body ends (400; RFC 9112, 6.1 and 11.2).
+    Refused before the application sees it, with the connection closed: a head that is too large (431, 414), malformed
+    (400) or ambiguous about where its body ends (400; RFC 9112, 6.1 and 11.2).
     """
 
-    refusal: Refusal
+    config: ServerConfig
+    broken_body_status: int | None = None
+    """Set where a request was refused in the middle of its body, when it had reached the application already."""
 
-    def prepare(self, refusal: Refusal) -> None:
-        """Finish construction; hypercorn's own signature is kept."""
-        self.refusal = refusal
+    def __init__(self, *args: Any) -> None:
+        """Take what hypercorn's protocol takes."""
+        super().__init__(*args)
         self.connection = _PatientConnection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
         self._head = b""
 
@@ -156,9 +162,14 @@ class Http1Protocol(H11Protocol):
         unread, client_is_gone = self.connection.trailing_data
         if client_is_gone:
             return
-        if status_code == 431 and b"\n" not in unread and self.connection.their_state is h11.ERROR:
-            status_code = 414
-        body = self.refusal(status_code)
+        request_id = new_request_id()
+        if self.stream is not None:  # the application has the request, and will record it
+            self.broken_body_status = status_code = 400
+        else:
+            if status_code == 431 and b"\n" not in unread and self.connection.their_state is h11.ERROR:
+                status_code = 414
+            self.config.on_refused(status_code, self.client[0] if self.client else "", request_id)
+        body = protocol_refusal(status_code, request_id)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
@@ -187,6 +198,8 @@ def head_fault(request: h11.Request, max_head_bytes: int) -> int | None:
             has_coding = True
     if size > max_head_bytes:
         return 414 if len(request.target) > max_head_bytes else 431
-    if has_coding and (has_length or request.http_version < b"1.1"):
+    if request.http_version not in (b"1.1", b"1.0"):
+        return 505
+    if has_coding and (has_length or request.http_version == b"1.0"):
         return 400
     return None

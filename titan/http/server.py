@@ -7,8 +7,7 @@ taken before, so that no client is reset that the kernel has already promised a 
 import errno
 import select
 import socket
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import trio
@@ -16,11 +15,11 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 
 from titan.http.connection import ConnectionServer
-from titan.http.errors import protocol_refusal
 from titan.http.limits import HttpLimits
-from titan.http.observe import RequestObserver
+from titan.http.observe import RequestObserver, malformed_request
 from titan.http.protocol import ServerConfig
 from titan.http.stream import ClientStream, Transport
+from titan.http.tls import TlsCertificate
 
 ACCEPT_PAUSE_S = 0.1
 """How long accepting rests when the process or the machine has no descriptors or memory left for one more."""
@@ -34,8 +33,7 @@ class Endpoint:
 
     sockets: Sequence[socket.socket]
     app: ASGIFramework
-    tls: Callable[[], ssl.SSLContext] | None = None
-    """Gives the context for each new connection."""
+    tls: TlsCertificate | None = None
 
 
 class HttpServer:
@@ -49,7 +47,9 @@ class HttpServer:
         self._endpoints = endpoints
         self._observer = observer
         self._limits = limits
-        self._config = ServerConfig(max_head_bytes=limits.max_head_bytes, report=observer.connection_failed)
+        self._config = ServerConfig(
+            max_head_bytes=limits.max_head_bytes, on_refused=self._on_refused, report=observer.connection_failed
+        )
         self._context = WorkerContext(None)
         self._listeners: list[trio.SocketListener] = []
         self._streams: set[ClientStream] = set()
@@ -75,7 +75,7 @@ class HttpServer:
                 while _is_readable(sock):
                     accepted, _ = sock.accept()
                     transport = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
-                    nursery.start_soon(self._serve, endpoint, transport)
+                    self._admit(endpoint, transport, nursery)
         for listener in self._listeners:
             listener.socket.close()
 
@@ -117,23 +117,33 @@ class HttpServer:
             if paused:
                 self._observer.accept_resumed()
                 paused = False
-            nursery.start_soon(self._serve, endpoint, transport)
+            self._admit(endpoint, transport, nursery)
 
-    async def _serve(self, endpoint: Endpoint, transport: trio.SocketStream) -> None:
+    def _admit(self, endpoint: Endpoint, transport: trio.SocketStream, nursery: trio.Nursery) -> None:
         wrapped: Transport = transport
         if endpoint.tls is not None:
-            wrapped = trio.SSLStream(transport, endpoint.tls(), server_side=True, https_compatible=True)
-        stream = ClientStream(wrapped, self._limits, is_draining=lambda: self._config.draining)
-        self._streams.add(stream)
+            wrapped = trio.SSLStream(transport, endpoint.tls.context, server_side=True, https_compatible=True)
+        stream = ClientStream(wrapped, self._limits, is_draining=self._is_draining)
+        self._streams.add(stream)  # here, not in the task: the next accept counts it
+        nursery.start_soon(self._serve, endpoint, stream)
+
+    def _is_draining(self) -> bool:
+        return self._config.draining
+
+    async def _serve(self, endpoint: Endpoint, stream: ClientStream) -> None:
         try:
             if await stream.handshake():
-                await ConnectionServer(endpoint.app, self._config, self._context, stream, protocol_refusal).run()
+                await ConnectionServer(endpoint.app, self._config, self._context, stream).run()
         except* Exception as errors:  # noqa: BLE001  the border between one connection and the others
             self._observer.connection_failed(errors)
         finally:
             stream.abort()
             self._streams.discard(stream)
             self._changed.unpark_all()
+
+    def _on_refused(self, status: int, client: str, request_id: str) -> None:
+        self._observer.request_started()
+        self._observer.request_finished(malformed_request(status, client, request_id))
 
 
 def _is_readable(sock: socket.socket) -> bool:
