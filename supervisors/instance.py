@@ -22,6 +22,7 @@ from titan.http.app import Api, Pages, Probes, make_app
 from titan.http.limits import HttpLimits
 from titan.http.server import Endpoint
 from titan.http.sockets import listen
+from titan.http.tls import TlsCertificate
 from titan.settings import Settings, Verification, is_loopback
 from titan.store.sqlite.store import SqliteStore
 from titan.telemetry.health import Check, Readiness, readiness
@@ -95,7 +96,7 @@ class Instance:
 
 
 def make_instance(settings: Settings, store: SqliteStore, sockets: Sockets, log: Log, notifier: Notifier) -> Instance:
-    """Wire the parts of an instance; nothing runs yet."""
+    """Wire the parts of an instance; nothing runs yet. Raises `titan.http.tls.BadCertificate`."""
     state = State()
     checks = {"database": Check("database")}
     heartbeat = Heartbeat()
@@ -113,10 +114,14 @@ def make_instance(settings: Settings, store: SqliteStore, sockets: Sockets, log:
     limits = http_limits(settings)
     probes = Probes(live=heartbeat.is_fresh, ready=partial(_readiness, checks, state))
     app = partial(make_app, partial(answer, services), observer=observer, limits=limits)
+    certificate = _certificate(settings)
+    if certificate is not None:
+        metrics.watch_certificate(lambda: certificate.expires_at)
     endpoints = [
         Endpoint(
             sockets.main,
             app(_main_pages(settings, probes, state, metrics), api=Api(OPERATIONS, settings.http.base_path)),
+            certificate,
         )
     ]
     if sockets.admin:
@@ -171,6 +176,13 @@ def snapshot_json(node: Snapshot) -> dict[str, Any]:
         "since": node.since_wall,
         "children": [snapshot_json(child) for child in node.children],
     }
+
+
+def _certificate(settings: Settings) -> TlsCertificate | None:
+    http = settings.http
+    if http.tls_cert is None or http.tls_key is None:
+        return None
+    return TlsCertificate(http.tls_cert, http.tls_key)
 
 
 def _readiness(checks: Mapping[str, Check], state: State) -> Readiness:

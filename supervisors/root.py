@@ -20,6 +20,7 @@ from supervisors.signals import StopSignals
 from supervisors.tree import tree as tree_of
 from titan.exits import ExitCode
 from titan.http.sockets import BindFailed
+from titan.http.tls import BadCertificate
 from titan.settings import LogFormat, Settings
 from titan.settings_load import Loaded
 from titan.store.contract import StoreDamaged
@@ -73,6 +74,8 @@ async def _run(settings: Settings, log: Log, writer: LineWriter, hook: Hook | No
                 await _live(instance, sockets, log, writer, notifier, signals, hook)
         except* (BindFailed, DataFolderUnusable, AlreadyServed, StoreDamaged) as failures:
             code = _say(failures, ExitCode.FAILED)
+        except* BadCertificate as failures:
+            code = _say(failures, ExitCode.USAGE)
         except* SchemaUnfit as failures:
             code = _say(failures, ExitCode.SCHEMA)
         except* FirstStartFailed as failures:

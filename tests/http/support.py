@@ -40,7 +40,7 @@ class Observations:
         self.in_progress -= 1
         self.records.append(record)
 
-    def request_failed(self, request_id: str, error: Exception) -> None:
+    def request_failed(self, record: RequestRecord, error: Exception) -> None:
         self.failures.append(error)
 
     def connection_failed(self, error: BaseException) -> None:

@@ -60,7 +60,7 @@ class Exchange:
             if response is not None:
                 await self._send(response, receive, send)
         except Exception as error:  # noqa: BLE001  the border between one request and the rest of the server
-            observer.request_failed(self._request_id, error)
+            observer.request_failed(self._record(), error)
             if not self._has_begun:
                 text = "the server failed; its log says why under this correlationId"
                 await self._send(problem(500, text, request_id=self._request_id), receive, send)

@@ -53,7 +53,7 @@ class RequestObserver(Protocol):
     def request_finished(self, record: RequestRecord) -> None:
         """Count it as done: its answer is out, or will never be."""
 
-    def request_failed(self, request_id: str, error: Exception) -> None:
+    def request_failed(self, record: RequestRecord, error: Exception) -> None:
         """Report an error that nobody expected; the client got a 500 if it could still be told."""
 
     def connection_failed(self, error: BaseException) -> None:

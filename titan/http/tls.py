@@ -74,7 +74,7 @@ class TlsCertificate:
             leaf = self._certificate.read_text("ascii").partition(_END)[0] + _END
             expires_at = not_after(ssl.PEM_cert_to_DER_cert(leaf[leaf.index("-----BEGIN CERTIFICATE") :]))
         except (OSError, ValueError) as error:  # a fault of OpenSSL is an OSError
-            raise BadCertificate(f"{self._certificate} with {self._key}: {_reason(error)}") from error
+            raise BadCertificate(f"certificate {self._certificate} with key {self._key}: {_reason(error)}") from error
         return _Loaded(context, expires_at, stamp)
 
 

@@ -1,5 +1,7 @@
 """One request, counted once and told in one line."""
 
+from datetime import UTC, datetime
+
 from titan.http.observe import RequestRecord
 from titan.telemetry.log import Log
 from titan.telemetry.metrics import Metrics
@@ -33,9 +35,17 @@ class RequestTelemetry:
         """Tell an error that nobody expected, with its traceback. The request itself is counted when it is finished."""
         self._log.error("request failed", operation=record.operation, request_id=record.request_id, exc_info=error)
 
-    def connection_failed(self, error: Exception) -> None:
+    def connection_failed(self, error: BaseException) -> None:
         """Tell an error that nobody expected outside of any request."""
         self._log.error("connection failed", exc_info=error)
+
+    def certificate_changed(self, expires_at: float) -> None:
+        """Tell that new connections get another certificate."""
+        self._log.info("certificate changed", expires=datetime.fromtimestamp(expires_at, UTC).isoformat())
+
+    def certificate_refused(self, reason: str) -> None:
+        """Tell that the certificate's new files do not work; the one before stays in use."""
+        self._log.error("certificate refused", reason=reason, advice="the certificate read before stays in use")
 
     def accept_paused(self, reason: str) -> None:
         """Tell that no further connection can be taken."""
