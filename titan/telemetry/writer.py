@@ -4,14 +4,13 @@ import os
 import select
 import threading
 from collections.abc import Callable
+from itertools import accumulate
 
 MAX_QUEUED_BYTES = 4 * 1024 * 1024
 """About 10,000 request lines: some seconds of a reader's absence at full load, and a bound on memory."""
 
 PAUSE_S = 0.02
 """Pause between two writes. Waking for every line would fight the event loop for the interpreter lock."""
-
-CHUNK_LINES = 256
 
 
 class LineWriter:
@@ -76,8 +75,7 @@ class LineWriter:
             closing = self._closing.is_set()  # read before the queue: what was queued before `close` is still written
             lines = self._take()
             if lines:
-                for start in range(0, len(lines), CHUNK_LINES):
-                    self._write_chunk(lines[start : start + CHUNK_LINES])
+                self._write(lines)
                 self._closing.wait(PAUSE_S)
             elif closing:
                 return
@@ -99,27 +97,32 @@ class LineWriter:
         if not self._closing.is_set():
             self._wake.wait()
 
-    def _write_chunk(self, lines: list[bytes]) -> None:
-        """Write some lines. They count as queued until they are written, or a reader's absence would not be noticed."""
+    def _write(self, lines: list[bytes]) -> None:
+        """Write some lines. They count as queued until they are written, or a reader's absence would not be noticed.
+
+        In one call to the system: after each, this thread has to win the interpreter lock back from a busy loop.
+        """
         with self._lock:
             missing, self._unreported = self._unreported, 0
-        data = b"".join([self._notice(missing), *lines] if missing else lines)
-        failed = not self._write_all(data)
+        notice = self._notice(missing) if missing else b""
+        written = self._write_all(notice + b"".join(lines))
+        ends = accumulate(map(len, lines), initial=len(notice))
+        lost = sum(end > written for end in ends) - (written < len(notice))
         with self._lock:
             self._queued_bytes -= sum(map(len, lines))
-            if failed:
-                self._dropped += len(lines)
-                self._unreported += missing + len(lines)
+            self._dropped += lost
+            self._unreported += lost + (missing if written < len(notice) else 0)
 
-    def _write_all(self, data: bytes) -> bool:
-        rest = memoryview(data)
-        while rest:
+    def _write_all(self, data: bytes) -> int:
+        """Write the data; return how many bytes of it could be written."""
+        view, written = memoryview(data), 0
+        while written < len(view):
             try:
-                rest = rest[os.write(self._fd, rest) :]
+                written += os.write(self._fd, view[written:])
             except BlockingIOError:  # somebody else made the shared descriptor non-blocking
                 poll = select.poll()
                 poll.register(self._fd, select.POLLOUT)
                 poll.poll()
             except OSError:  # reader gone, disk full, descriptor closed: a log must not end the server; counted
-                return False
-        return True
+                break
+        return written
