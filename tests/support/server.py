@@ -54,6 +54,7 @@ class Server:
         settings: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
         port: int | None = None,
+        stdout: int | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
@@ -65,8 +66,8 @@ class Server:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "titan", "serve", *arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdout=output if stdout is None else stdout,
+                stderr=output,
                 cwd=data_dir.parent,
                 env=clean_environment({**own, **(settings or {})}),
                 start_new_session=True,  # its children go with it, and a Ctrl-C at the tests is not its business
@@ -144,9 +145,13 @@ def serving(
     settings: Mapping[str, str] | None = None,
     arguments: Sequence[str] = (),
     port: int | None = None,
+    stdout: int | None = None,
 ) -> Iterator[Server]:
-    """Run a ready server for the time of the block. A failing block carries the server's output as a note."""
-    server = Server(data_dir, settings=settings, arguments=arguments, port=port)
+    """Run a ready server for the time of the block. A failing block carries the server's output as a note.
+
+    `stdout`: a descriptor for its standard output, which is then missing from `Server.logs()`.
+    """
+    server = Server(data_dir, settings=settings, arguments=arguments, port=port, stdout=stdout)
     try:
         server.wait_ready()
         yield server
