@@ -51,7 +51,7 @@ def test_names_are_unique_and_none_is_refused_at_the_same_time():
 PROPERTIES = {"sqlite_path": ("url", "data_dir")}
 """What a section derives from its settings counts as reading them."""
 
-READ_AT_LOAD = {"security.allow_anonymous", "http.tls_key"}
+READ_AT_LOAD = {"security.allow_anonymous"}
 """Decided where settings are checked against each other."""
 
 
@@ -71,6 +71,5 @@ def read_anywhere() -> set[str]:
     return found
 
 
-@pytest.mark.skipif(not (ROOT / "supervisors/root.py").exists(), reason="most settings are read by the process")
 def test_every_setting_is_read_somewhere():
     assert {setting.path for setting in all_settings()} - read_anywhere() == READ_AT_LOAD
