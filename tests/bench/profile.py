@@ -16,6 +16,8 @@ from tests.support.server import ROOT, serving
 
 SAMPLES_PER_S = 200
 TOP = 25
+WAITING = frozenset({"Condition.wait", "WorkerThread._work", "EpollIOManager.get_events", "StopSignals._watch"})
+"""Functions that only wait: py-spy now and then takes a thread inside a system call for a busy one."""
 _SITE = sysconfig.get_paths()["purelib"]
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>[^:)]+)(?::\d+)?\)$")
 
@@ -43,6 +45,8 @@ def read(lines: Iterable[str]) -> dict[str, Shares]:
             continue
         shares, samples = by_process.setdefault(process, Shares()), int(count)
         places = [place(frame) for frame in frames]
+        if places[-1].rpartition(":")[2] in WAITING:
+            continue
         shares.samples += samples
         shares.own[places[-1]] += samples
         shares.packages[package(places[-1])] += samples

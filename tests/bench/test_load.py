@@ -50,6 +50,7 @@ def test_the_profile_counts_own_and_inner_time_by_process():
     lines = [
         "process 1:python;run (titan/http/app.py:3);loads (titan/model/a.py:1) 3",
         "process 1:python;run (titan/http/app.py:9);run (titan/http/app.py) 1",
+        "process 1:python;wait (threading.py:1);Condition.wait (threading.py:1) 7",
         "process 1:python;process 2:writer;commit (titan/store/sqlite/writer.py:1) 2",
     ]
     shares = profile.read(lines)
