@@ -73,3 +73,12 @@ def read_anywhere() -> set[str]:
 
 def test_every_setting_is_read_somewhere():
     assert {setting.path for setting in all_settings()} - read_anywhere() == READ_AT_LOAD
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/profiles").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_profile_can_be_used_and_says_only_what_differs_from_the_defaults(path):
+    loaded = load({}, config=path)
+    assert loaded.given
+    for setting in all_settings():
+        differs = setting.of(loaded.settings) != setting.of(Settings())
+        assert differs is (setting.path in loaded.given), setting.path
