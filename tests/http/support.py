@@ -1,7 +1,8 @@
 """A real server on loopback sockets, and clients that say exactly what a test wants said."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
@@ -12,10 +13,11 @@ import trio
 from titan.api.messages import Request, Response
 from titan.api.operation import Operation, Right
 from titan.http.app import Api, Pages, Probes, make_app
-from titan.http.limits import HttpLimits
+from titan.http.limits import MIB, HttpLimits
 from titan.http.observe import RequestRecord
 from titan.http.server import Endpoint, HttpServer
 from titan.http.sockets import listen
+from titan.http.tls import TlsCertificate
 from titan.telemetry.health import Readiness
 
 Answer = Callable[[Operation, Request], Awaitable[Response]]
@@ -79,6 +81,11 @@ async def echo(operation: Operation, request: Request) -> Response:
     return Response(200, text.encode(), (("ETag", '"1"'),), "text/plain")
 
 
+async def large(_operation: Operation, _request: Request) -> Response:
+    """Answer more than the socket buffers of both sides hold."""
+    return Response(200, b"x" * (8 * MIB), media_type="application/octet-stream")
+
+
 def pages() -> Pages:
     return Pages(Probes(lambda: True, lambda: Readiness("ready", {})))
 
@@ -88,33 +95,47 @@ class Running:
     port: int
     server: HttpServer
     seen: Observations
-    nursery: trio.Nursery
+    clients: list["Client"] = field(default_factory=list)
 
     async def connect(self) -> "Client":
-        return Client(await trio.open_tcp_stream("127.0.0.1", self.port))
+        """Return a new connection, which the block's end closes if the test does not."""
+        self.clients.append(Client(await trio.open_tcp_stream("127.0.0.1", self.port)))
+        return self.clients[-1]
 
 
 @asynccontextmanager
 async def running(
-    answer: Answer = echo, limits: HttpLimits | None = None, *, app_pages: Pages | None = None, base_path: str = ""
+    answer: Answer = echo,
+    limits: HttpLimits | None = None,
+    *,
+    app_pages: Pages | None = None,
+    base_path: str = "",
+    tls: TlsCertificate | None = None,
 ) -> AsyncIterator[Running]:
     """Serve TABLE by `answer` until the block ends."""
     seen = Observations()
     limits = limits or HttpLimits()
     app = make_app(answer, app_pages or pages(), seen, api=Api(TABLE, base_path), limits=limits)
     sockets = listen("127.0.0.1", 0)
-    server = HttpServer([Endpoint(sockets, app)], seen, limits)
+    server = HttpServer([Endpoint(sockets, app, tls)], seen, limits)
+    site = Running(sockets[0].getsockname()[1], server, seen)
     try:
         async with trio.open_nursery() as nursery:
             server.start(nursery)
             try:
-                yield Running(sockets[0].getsockname()[1], server, seen, nursery)
+                yield site
             finally:
                 server.abort()
                 nursery.cancel_scope.cancel()
     finally:
-        for sock in sockets:
-            sock.close()
+        close_all(sockets, site.clients)
+
+
+def close_all(sockets: Iterable[socket.socket], clients: Iterable["Client"]) -> None:
+    for client in clients:
+        client.close()
+    for sock in sockets:
+        sock.close()
 
 
 @dataclass
@@ -127,7 +148,7 @@ class Reply:
 class Client:
     """One connection; reads answers with h11, sends raw bytes."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         self.stream = stream
         self._buffer = b""
 
@@ -135,7 +156,11 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await trio.aclose_forcefully(self.stream)
+        self.close()
+
+    def close(self) -> None:
+        plain = self.stream if isinstance(self.stream, trio.SocketStream) else self.stream.transport_stream
+        plain.socket.close()
 
     async def send(self, data: bytes) -> None:
         await self.stream.send_all(data)

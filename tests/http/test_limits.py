@@ -6,9 +6,7 @@ import time
 import pytest
 import trio
 
-from tests.http.support import Client, running, text_of, wait_for
-from titan.api.messages import Request, Response
-from titan.api.operation import Operation
+from tests.http.support import Client, large, running, text_of, wait_for
 from titan.http.limits import MIB, HttpLimits
 
 POST = b"POST /things HTTP/1.1\r\nHost: x\r\n"
@@ -146,10 +144,6 @@ async def test_a_body_that_keeps_its_rate_may_take_longer():
         assert (await client.reply()).status == 200
 
 
-async def large(_operation: Operation, _request: Request) -> Response:
-    return Response(200, b"x" * (8 * MIB), media_type="application/octet-stream")
-
-
 async def test_a_client_that_does_not_read_is_cut_off():
     async with running(large, HttpLimits(write_timeout_s=0.3)) as site, await site.connect() as client:
         await client.send(b"GET /things HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -178,8 +172,6 @@ async def test_500_clients_that_hold_on_do_not_hinder_a_good_one():
         async with await site.connect() as client:
             slowest = max([await timed_ask(client) for _ in range(200)])
         assert slowest < 0.2
-        for client in held:
-            await trio.aclose_forcefully(client.stream)
 
 
 async def timed_ask(client: Client) -> float:
@@ -188,20 +180,32 @@ async def timed_ask(client: Client) -> float:
     return time.perf_counter() - began
 
 
-async def test_connections_beyond_the_limit_wait_for_their_turn():
+async def test_an_idle_connection_makes_room_for_a_new_one():
     async with running(limits=HttpLimits(max_connections=2)) as site:
-        first, second, third = [await site.connect() for _ in range(3)]
+        first, second = [await site.connect() for _ in range(2)]
         await first.ask("GET /things")
         await second.ask("GET /things")
+        third = await site.connect()
+        assert (await third.ask("GET /things")).status == 200
+        assert await first.is_closed()
+        assert (await second.ask("GET /things")).status == 200
+        assert site.seen.pauses == []
+
+
+async def test_where_all_connections_are_busy_a_new_one_waits_for_its_turn():
+    async with running(limits=HttpLimits(max_connections=2)) as site:
+        first, second, third = [await site.connect() for _ in range(3)]
+        for client in (first, second):
+            await client.send(POST + b"Content-Length: 1\r\n\r\n")
+        await wait_for(lambda: site.seen.in_progress == 2)
         await third.send(b"GET /things HTTP/1.1\r\nHost: x\r\n\r\n")
-        with trio.move_on_after(0.2) as scope:
-            await third.stream.receive_some()
-        assert scope.cancelled_caught
+        await wait_for(lambda: site.seen.pauses == ["all 2 connections are in use"])
         assert site.server.connections == 2
+        await first.send(b"x")
+        assert (await first.reply()).status == 200
         await first.stream.aclose()
         assert (await third.reply()).status == 200
-        for client in (second, third):
-            await trio.aclose_forcefully(client.stream)
+        assert site.seen.resumed == 1
 
 
 async def drip(client: Client, data: bytes, every_s: float) -> None:

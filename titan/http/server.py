@@ -18,7 +18,8 @@ from titan.http.connection import ConnectionServer
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver, malformed_request
 from titan.http.protocol import ServerConfig
-from titan.http.stream import ClientStream, Transport
+from titan.http.sockets import affordable_connections
+from titan.http.stream import ClientStream, Phase, Transport
 from titan.http.tls import TlsCertificate
 
 ACCEPT_PAUSE_S = 0.1
@@ -39,7 +40,8 @@ class Endpoint:
 class HttpServer:
     """The connections of some endpoints.
 
-    Not guaranteed: any order between connections. A connection that fails takes no other with it; its error goes to the
+    Not guaranteed: any order between connections; that an idle connection is kept when all are in use and another
+    client comes. A connection that fails takes no other with it; its error goes to the
     observer. Cancelling the nursery does not end a connection whose client does not read: `abort` does.
     """
 
@@ -54,6 +56,8 @@ class HttpServer:
         self._listeners: list[trio.SocketListener] = []
         self._streams: set[ClientStream] = set()
         self._changed = trio.lowlevel.ParkingLot()
+        self._most = min(limits.max_connections, affordable_connections())
+        self._paused = False
 
     @property
     def connections(self) -> int:
@@ -99,25 +103,47 @@ class HttpServer:
             await self._changed.park()
 
     async def _accept(self, endpoint: Endpoint, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
-        paused = False
         while True:
-            await self._wait_below(self._limits.max_connections)
             try:
+                if len(self._streams) >= self._most:
+                    await trio.lowlevel.wait_readable(listener.socket)
+                    await self._make_room()
                 transport = await listener.accept()
             except trio.ClosedResourceError:
                 return
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
-                if not paused:
-                    self._observer.accept_paused(error.strerror or str(error))
-                paused = True
+                self._pause(error.strerror or str(error))
+                self._close_longest_idle()
                 await trio.sleep(ACCEPT_PAUSE_S)
-                continue
-            if paused:
-                self._observer.accept_resumed()
-                paused = False
-            self._admit(endpoint, transport, nursery)
+            else:
+                self._resume()
+                self._admit(endpoint, transport, nursery)
+
+    async def _make_room(self) -> None:
+        while len(self._streams) >= self._most:
+            if not self._close_longest_idle():
+                self._pause(f"all {self._most} connections are in use")
+            with trio.move_on_after(ACCEPT_PAUSE_S):
+                await self._wait_below(self._most)
+
+    def _close_longest_idle(self) -> bool:
+        """Let a client that waits for its next request make room for one that has it ready."""
+        idle = [stream for stream in self._streams if stream.phase is Phase.IDLE]
+        if idle:
+            min(idle, key=lambda stream: stream.deadline).end_idle()
+        return bool(idle)
+
+    def _pause(self, reason: str) -> None:
+        if not self._paused:
+            self._observer.accept_paused(reason)
+        self._paused = True
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._observer.accept_resumed()
+        self._paused = False
 
     def _admit(self, endpoint: Endpoint, transport: trio.SocketStream, nursery: trio.Nursery) -> None:
         wrapped: Transport = transport

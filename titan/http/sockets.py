@@ -1,9 +1,14 @@
 """Listening sockets: made before the tree starts and owned by the process, so that they outlive an actor's restart."""
 
 import errno
+import resource
 import socket
+import sys
+from pathlib import Path
 
 BACKLOG = 1024
+RESERVED_DESCRIPTORS = 16
+"""Kept from clients: the store's files, a writer process that has to be started again, a look at the certificate."""
 
 
 class BindFailed(Exception):
@@ -13,6 +18,15 @@ class BindFailed(Exception):
         super().__init__(f"cannot listen on {address}: {reason}")
         self.address = address
         self.reason = reason
+
+
+def affordable_connections() -> int:
+    """Return how many connections the process may open and still have descriptors for everything else."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return sys.maxsize
+    in_use = sum(1 for _ in Path("/dev/fd").iterdir()) - 1  # less the one that lists
+    return max(1, soft - in_use - RESERVED_DESCRIPTORS)
 
 
 def listen(host: str, port: int) -> tuple[socket.socket, ...]:

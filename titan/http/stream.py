@@ -59,7 +59,7 @@ class ClientStream(trio.abc.HalfCloseableStream):
         self.on_late_head: Callable[[], Awaitable[None]] | None = None
         """Answers a head that came too slowly and closes our side."""
         self._read_scope = trio.CancelScope()
-        self._deadline = trio.current_time() + limits.head_timeout_s
+        self.deadline = trio.current_time() + limits.head_timeout_s
         self._at_eof = False
 
     async def handshake(self) -> bool:
@@ -90,7 +90,11 @@ class ClientStream(trio.abc.HalfCloseableStream):
     def start_drain(self) -> None:
         """Give an idle connection `drain_idle_s` for a request that is on its way; busy ones finish first."""
         if self.phase in (Phase.IDLE, Phase.NEW):
-            self._enter(self.phase, min(self._deadline, trio.current_time() + self._limits.drain_idle_s))
+            self._enter(self.phase, min(self.deadline, trio.current_time() + self._limits.drain_idle_s))
+
+    def end_idle(self) -> None:
+        """Close an idle connection, unless a request is there already."""
+        self._enter(Phase.IDLE, trio.current_time())
 
     def _idle_s(self) -> float:
         if self._is_draining():
@@ -101,7 +105,7 @@ class ClientStream(trio.abc.HalfCloseableStream):
         if self.phase in (Phase.LINGER, Phase.CLOSED):
             return
         self.phase = phase
-        self._deadline = self._read_scope.deadline = deadline
+        self.deadline = self._read_scope.deadline = deadline
 
     # trio's stream interface.
 
@@ -121,22 +125,22 @@ class ClientStream(trio.abc.HalfCloseableStream):
 
     def _head_deadline(self) -> float:
         # The first head's time runs from the accept, so that a silent client is no cheaper to hold than a slow one.
-        return self._deadline if self.phase is Phase.NEW else trio.current_time() + self._limits.head_timeout_s
+        return self.deadline if self.phase is Phase.NEW else trio.current_time() + self._limits.head_timeout_s
 
     async def _receive_in_time(self, max_bytes: int | None) -> bytes | None:
-        with trio.CancelScope(deadline=self._deadline) as self._read_scope:
+        with trio.CancelScope(deadline=self.deadline) as self._read_scope:
             return bytes(await self._transport.receive_some(max_bytes))
         if self.phase in (Phase.NEW, Phase.IDLE) and _is_readable(self.socket):
             # A request came in the very moment in which we wanted to close: it is answered, not cut off.
             self._enter(self.phase, trio.current_time() + self._limits.drain_idle_s)
-            with trio.CancelScope(deadline=self._deadline) as self._read_scope:
+            with trio.CancelScope(deadline=self.deadline) as self._read_scope:
                 return bytes(await self._transport.receive_some(max_bytes))
         return None
 
     async def _time_is_over(self) -> None:
         if self.phase is Phase.HEAD and self.on_late_head is not None:
             await self.on_late_head()
-        if self.phase is not Phase.LINGER or trio.current_time() >= self._deadline:
+        if self.phase is not Phase.LINGER or trio.current_time() >= self.deadline:
             self._at_eof = True
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:

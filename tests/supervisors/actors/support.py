@@ -8,11 +8,12 @@ import trio
 
 from supervisors.actors.http import Drain, HttpActor
 from supervisors.kernel import Backoff, Child, Supervisor, Tree, open_tree
-from tests.http.support import TABLE, Answer, Client, Observations, echo
+from tests.http.support import TABLE, Answer, Client, Observations, close_all, echo
 from titan.http.app import Api, Pages, Probes, make_app
 from titan.http.limits import HttpLimits
 from titan.http.server import Endpoint
 from titan.http.sockets import listen
+from titan.http.tls import TlsCertificate
 from titan.telemetry.health import Readiness
 
 PATH = "root/http"
@@ -26,10 +27,13 @@ class Instance:
         self.tree = tree
         self.actor = actor
         self.seen = seen
+        self.clients: list[Client] = []
         self.stop_took_s = -1.0
 
     async def connect(self) -> Client:
-        return Client(await trio.open_tcp_stream("127.0.0.1", self.port))
+        """Return a new connection, which the block's end closes if the test does not."""
+        self.clients.append(Client(await trio.open_tcp_stream("127.0.0.1", self.port)))
+        return self.clients[-1]
 
     async def stop(self) -> None:
         """Stop the tree and measure how long it takes."""
@@ -55,6 +59,7 @@ async def instance(
     delay_s: float = 0,
     shutdown_s: float = 2,
     limits: HttpLimits | None = None,
+    tls: TlsCertificate | None = None,
 ) -> AsyncIterator[Instance]:
     """Run an http actor until the block ends."""
     limits = limits or HttpLimits(drain_idle_s=0.2)
@@ -64,7 +69,7 @@ async def instance(
     app = make_app(answer, Pages(probes), seen, api=Api(TABLE), limits=limits)
     sockets = listen("127.0.0.1", 0)
     drain = Drain(delay_s, shutdown_s, fact.begin)
-    actor = HttpActor([Endpoint(sockets, app)], seen, limits=limits, drain=drain)
+    actor = HttpActor([Endpoint(sockets, app, tls)], seen, limits=limits, drain=drain)
     child = Child(
         name="http",
         run=actor.run,
@@ -72,9 +77,10 @@ async def instance(
         shutdown_s=drain.longest_s + 1,
         backoff=Backoff(base_s=0.01, cap_s=0.02),
     )
+    made: Instance | None = None
     try:
         async with open_tree(Supervisor(name="root", children=(child,))) as tree:
-            yield Instance(sockets[0].getsockname()[1], tree, actor, seen)
+            made = Instance(sockets[0].getsockname()[1], tree, actor, seen)
+            yield made
     finally:
-        for sock in sockets:
-            sock.close()
+        close_all(sockets, made.clients if made else ())
