@@ -75,6 +75,7 @@ async def test_only_http_1_1_is_negotiated(files):
     context = files.client_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     async with running(tls=files.load()) as site, connected(site.port, context) as client:
+        assert isinstance(client.stream, trio.SSLStream)
         assert client.stream.selected_alpn_protocol() == "http/1.1"
         assert (await client.ask("GET /things")).status == 200
 
