@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from titan.version import __version__
 
-NEWEST_SCHEMA = "0001"
+NEWEST_SCHEMA = "0002"
 """The schema that this program's migrations end at; a test compares it with the files."""
 
-OLDEST_SCHEMA = "0001"
+OLDEST_SCHEMA = "0002"
 """The oldest schema that this program can serve: at least that of the release before."""
 
 
@@ -69,7 +69,7 @@ def judge(found: Schema | None, program: Program | None = None) -> Fit:
         return Fit.CURRENT
     if found.revision < program.newest_schema:
         return Fit.OLDER if found.revision >= program.oldest_schema else Fit.TOO_OLD
-    return Fit.NEWER if _version(program.version) >= _version(found.oldest_program) else Fit.TOO_NEW
+    return Fit.NEWER if version_key(program.version) >= version_key(found.oldest_program) else Fit.TOO_NEW
 
 
 def unfit(found: Schema | None, program: Program | None = None) -> SchemaUnfit | None:
@@ -93,7 +93,7 @@ def unfit(found: Schema | None, program: Program | None = None) -> SchemaUnfit |
     )
 
 
-def _version(text: str) -> tuple[int, ...]:
+def version_key(text: str) -> tuple[int, ...]:
     """Order versions by their numbers; what follows them (rc, dev, local parts) does not count."""
     numbers = []
     for part in text.partition("+")[0].split("."):

@@ -13,7 +13,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         runner.upgrade(Path(arguments[1]))
-    except (runner.BrokenChain, runner.Busy, OSError) as error:
+    except (runner.NotMigrated, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -1,6 +1,7 @@
 """Runs migrations with alembic: `titan serve` starts it in a process of its own and never imports it."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,38 +12,51 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, NullPool, create_engine, event
 
 from titan.store.sqlite.turn import Turn
 
 FOLDER = Path(__file__).parent
+SQLITE = FOLDER / "sqlite"
 TURN_S = 30.0
 """How long an upgrade waits for writers of other processes; each of them is done in milliseconds."""
 
 
-class BrokenChain(Exception):
+class NotMigrated(Exception):
+    """Nothing was changed; the text says why."""
+
+
+class BrokenChain(NotMigrated):
     """The migration files do not follow one another; the text says where."""
 
 
-class Busy(Exception):
-    """Another process would not let go of the database."""
+class UnknownRevision(NotMigrated):
+    """No migration leads there."""
 
 
-def upgrade(path: Path, target: str = "head", *, folder: Path = FOLDER / "sqlite") -> None:
+def upgrade(path: Path, target: str = "head", *, folder: Path = SQLITE) -> None:
     """Bring an SQLite database to a revision, making the file if there is none. All steps are one transaction."""
     chain(folder)
-    with _connection(path) as connection:
+    with _connection(path) as connection, _alembic_errors():
         command.upgrade(_config(folder, connection), target)
 
 
-def downgrade(path: Path, target: str, *, folder: Path = FOLDER / "sqlite") -> None:
-    """Take an SQLite database back to a revision, or by so many steps (`-1`). All steps are one transaction."""
-    chain(folder)
-    with _connection(path) as connection:
+def downgrade(path: Path, target: str, *, may_delete_documents: bool = False, folder: Path = SQLITE) -> None:
+    """Take an SQLite database back to a revision, or by so many steps (`-1`). All steps are one transaction.
+
+    Going back to nothing is refused while there are documents, unless `may_delete_documents`.
+    """
+    revisions = [script.revision for script in chain(folder)]
+    with _connection(path) as connection, _alembic_errors():
+        if not may_delete_documents and _leads_to_nothing(connection, target, revisions):
+            (documents,) = connection.exec_driver_sql("SELECT count(*) FROM document").one()
+            if documents:
+                raise NotMigrated(f"this would delete all {documents} documents; --delete-documents does it")
         command.downgrade(_config(folder, connection), target)
 
 
-def chain(folder: Path) -> list[Script]:
+def chain(folder: Path = SQLITE) -> list[Script]:
     """Return the migrations in order. Raises `BrokenChain` for a hole, a double, a branch or a missing part."""
     found = []
     previous: str | None = None
@@ -91,14 +105,31 @@ def _config(folder: Path, connection: Connection) -> Config:
     return config
 
 
+def _leads_to_nothing(connection: Connection, target: str, revisions: list[str]) -> bool:
+    if target == "base":
+        return True
+    current = connection.exec_driver_sql("SELECT max(revision) FROM titan_schema").scalar()
+    steps = int(target) if re.fullmatch(r"-\d+", target) else 0
+    return current in revisions and revisions.index(current) + 1 + steps <= 0
+
+
+@contextmanager
+def _alembic_errors() -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise UnknownRevision(str(error)) from error
+
+
 @contextmanager
 def _connection(path: Path) -> Iterator[Connection]:
     """Open the database for an upgrade: this process' turn, one writer at a time, SQLite's own transactions."""
+    path = path.resolve()
     _make_file(path)
     turn = Turn(str(path))
     try:
         if not turn.take(TURN_S):
-            raise Busy(f"another process kept {path} locked for {TURN_S:.0f} s")
+            raise NotMigrated(f"another process kept {path} locked for {TURN_S:.0f} s")
         engine = create_engine("sqlite://", creator=lambda: _open(path), poolclass=NullPool)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         with engine.connect() as connection:
@@ -121,7 +152,7 @@ def _make_file(path: Path) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+    db = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     return db

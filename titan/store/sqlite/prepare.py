@@ -3,14 +3,28 @@
 import os
 import sqlite3
 import sys
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import trio
 
-from titan.store.contract import StoreDamaged
-from titan.store.schema import UPGRADABLE, Schema, SchemaUnfit, judge, unfit
+from titan.store.contract import StoreDamaged, StoreUnavailable
+from titan.store.schema import UPGRADABLE, Schema, judge, unfit
+from titan.store.sqlite.readers import meaning
 
 APPLICATION_ID = int.from_bytes(b"TdAA")
+"""Tells a store of ours from any other SQLite file; written by the first migration."""
+
+NEEDED = (
+    "SELECT name, value FROM titan_meta",
+    "SELECT n, kind, revision, modified_ms, has_elements, plain_bytes, id, header FROM document",
+    "SELECT e, n, position, id_short, content_without_blobs, content FROM element",
+    "SELECT kind, field, digest, n FROM term",
+    "SELECT revision, kind, type, modified_ms, id FROM outbox",
+    "SELECT scope, request, outcome, revision, modified_ms, created_ms FROM idempotency",
+)
+"""What this program reads and writes; a servable schema has at least this."""
 
 
 class DataFolderUnusable(Exception):
@@ -21,65 +35,89 @@ class DataFolderUnusable(Exception):
         self.reason = reason
 
 
-def make_folder(folder: Path) -> None:
-    """Make the data folder, readable by its owner alone, and see that it can be written to."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataFolderUnusable(f"cannot make the data folder {folder}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataFolderUnusable(f"the data folder {folder} cannot be written to by this user")
-
-
-def look(path: Path) -> Schema | None:
-    """Return the schema of the database, None where there is no file or it is empty.
-
-    Raises `StoreDamaged` where the file is not a sound Titan database as far as header and schema tell.
-    """
-    if not path.exists():
-        return None
-    try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
-        try:
-            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-            if not tables:
-                return None
-            (application_id,) = db.execute("PRAGMA application_id").fetchone()
-            if application_id != APPLICATION_ID or "titan_schema" not in tables:
-                raise StoreDamaged(f"{path} is an SQLite database, but not one of Titan")
-            row = db.execute("SELECT revision, oldest_program FROM titan_schema").fetchone()
-        finally:
-            db.close()
-    except sqlite3.DatabaseError as error:
-        raise StoreDamaged(f"{path} is damaged or no database: {error}") from error
-    if row is None:
-        raise StoreDamaged(f"{path}: titan_schema is empty")
-    return Schema(*row)
+class UpgradeFailed(Exception):
+    """The database could not be brought to this program's schema; it is as it was before."""
 
 
 async def prepare(path: Path) -> None:
-    """Make the database ready to be served: create or upgrade it if that is due.
+    """Make the database ready to be served: its folder, then the file, created or upgraded if that is due.
 
-    Raises `DataFolderUnusable`, `StoreDamaged` or `SchemaUnfit`.
+    Raises `DataFolderUnusable`, `StoreDamaged`, `SchemaUnfit` or `UpgradeFailed`. Blocking work is done on a worker
+    thread, migrations in a process of their own.
     """
-    make_folder(path.parent)
+    await trio.to_thread.run_sync(make_folder, path.parent)
     found = await trio.to_thread.run_sync(look, path)
     if judge(found) in UPGRADABLE:
-        await migrate(path)
+        await _migrate(path)
         found = await trio.to_thread.run_sync(look, path)
     if error := unfit(found):
         raise error
 
 
-async def migrate(path: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make the data folder, for its owner alone, and see that files can be made in it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataFolderUnusable(
+            f"the data folder {folder} cannot be used: {error.strerror}; give this user the right to write there, "
+            "or name another folder in TITAN_DATA_DIR"
+        ) from error
+
+
+def look(path: Path) -> Schema | None:
+    """Return the schema of the database, None where there is no file or an empty one. Changes nothing.
+
+    Raises `StoreDamaged` where the file is no sound Titan database as far as header and schema tell, and
+    `StoreUnavailable` where it cannot be read now.
+    """
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
+            return _look(db, path)
+    except sqlite3.Error as error:
+        reason = meaning(error)
+        if isinstance(reason, StoreUnavailable):
+            raise reason from error
+        raise StoreDamaged(f"{path} is damaged or no database: {error}") from error
+
+
+def identity(path: Path) -> str:
+    """Return the identity of a servable database: another one after each restore."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
+        found: str = db.execute("SELECT value FROM titan_meta WHERE name = 'identity'").fetchone()[0]
+    return found
+
+
+def _look(db: sqlite3.Connection, path: Path) -> Schema | None:
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if tables <= {"alembic_version", "sqlite_sequence"}:
+        return None
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    if application_id != APPLICATION_ID or "titan_schema" not in tables:
+        raise StoreDamaged(f"{path} is an SQLite database, but not one of Titan")
+    row = db.execute("SELECT revision, oldest_program FROM titan_schema").fetchone()
+    if row is None:
+        raise StoreDamaged(f"{path}: the table titan_schema is empty")
+    found = Schema(*row)
+    if unfit(found) is None:
+        for query in NEEDED:
+            db.execute(f"{query} LIMIT 0")
+    return found
+
+
+async def _migrate(path: Path) -> None:
     """Run the migrations in a process of their own: the server never imports alembic."""
     root = str(Path(__file__).parents[3])
     done = await trio.run_process(
         [sys.executable, "-m", "titan.store.migrations", "upgrade", str(path)],
         capture_stderr=True,
-        stdin=b"",
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))},
     )
     if done.returncode:
-        raise SchemaUnfit(judge(None), f"the upgrade of {path} failed: {done.stderr.decode(errors='replace').strip()}")
+        *_, reason = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise UpgradeFailed(f"the upgrade of {path} failed: {reason}")

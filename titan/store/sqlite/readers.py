@@ -78,7 +78,7 @@ class Readers:
     def _connect(self, timeout_s: float) -> sqlite3.Connection:
         try:
             db = sqlite3.connect(
-                f"{self._path.absolute().as_uri()}?mode=ro",
+                f"{self._path.as_uri()}?mode=ro",
                 uri=True,
                 isolation_level=None,
                 timeout=timeout_s,

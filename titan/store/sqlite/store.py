@@ -56,9 +56,9 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, writer_command: Sequence[str] | None = None) -> None:
         """`writer_command` starts the writer process where `python -m titan.store.sqlite.writer` would not."""
-        self.path = path
-        self.writer = WriterClient(path, writer_command)
-        self._readers = Readers(path)
+        self.path = path.resolve()  # one name for all who share its locks
+        self.writer = WriterClient(self.path, writer_command)
+        self._readers = Readers(self.path)
 
     async def __aenter__(self) -> Self:
         await self._readers.open()

@@ -1,4 +1,4 @@
-"""Documents, their elements and search terms, the outbox, idempotency records.
+"""Documents, their elements and search terms, the outbox.
 
 `n` is the position of a document in lists. `id` is unique in full: SQLite's indexes have no limit on the length of a
 key, so no digest stands between an id and its row (measured: nothing gained by one at the usual length of an id).
@@ -77,21 +77,9 @@ UP = (
       id TEXT NOT NULL
     ) STRICT
     """,
-    """
-    CREATE TABLE idempotency (
-      scope BLOB PRIMARY KEY,
-      request BLOB NOT NULL,
-      outcome INTEGER NOT NULL,
-      revision INTEGER NOT NULL,
-      modified_ms INTEGER NOT NULL,
-      created_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX idempotency_by_age ON idempotency (created_ms)",
 )
 
 DOWN = (
-    "DROP TABLE idempotency",
     "DROP TABLE outbox",
     "DROP TABLE term",
     "DROP TABLE element",
