@@ -139,7 +139,9 @@ class Exchange:
             return problem(415, text, request_id=self._request_id, headers=identity)
         query = _query(self._scope["query_string"])
         if query is None:
-            return problem(400, "the query is not percent-encoded UTF-8", request_id=self._request_id)
+            return problem(
+                400, "the query is not percent-encoded UTF-8 with up to 1000 fields", request_id=self._request_id
+            )
         request = Request(match.path, query, self._headers, body, base, request_id=self._request_id)
         return await self._site.answer(match.operation, request)
 
