@@ -16,6 +16,8 @@ from supervisors.actors.sqlite_writer import SqliteWriterActor
 from supervisors.actors.telemetry import TelemetryActor, actor_states
 from supervisors.kernel import Snapshot, Tree
 from titan.api.dispatch import answer
+from titan.api.docs_page import docs_page
+from titan.api.openapi import openapi_page
 from titan.api.operations import OPERATIONS
 from titan.api.services import Services
 from titan.http.app import Api, Pages, Probes, make_app
@@ -199,6 +201,8 @@ def _main_pages(settings: Settings, probes: Probes, state: State, metrics: Metri
         probes,
         tree=partial(_tree, state) if is_loopback(settings.http.host) and not separate else None,
         metrics=None if separate else metrics.render,
+        openapi=partial(openapi_page, OPERATIONS, settings.http.base_path),
+        docs=partial(docs_page, OPERATIONS, settings.http.base_path),
     )
 
 

@@ -1,13 +1,15 @@
 import pytest
 
 from tests.support.client import Client
-from tests.support.memory_store import MemoryStore
+from tests.support.sqlite_files import fresh_database
 from titan.api.services import Services
+from titan.store.sqlite.store import open_sqlite_store
 
 
 @pytest.fixture
-def services():
-    return Services(MemoryStore())
+async def services(tmp_path):
+    async with open_sqlite_store(fresh_database(tmp_path / "titan.db")) as store:
+        yield Services(store)
 
 
 @pytest.fixture

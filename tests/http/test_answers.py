@@ -285,7 +285,9 @@ async def test_the_base_path_moves_the_api_and_its_pages_but_not_health():
 
 
 def with_documents() -> Pages:
-    return Pages(pages().probes, openapi=lambda: b"{}", docs=lambda: b"<html></html>")
+    return Pages(
+        pages().probes, openapi=lambda: Response(200, b"{}"), docs=lambda: Response(200, b"<p>", (), "text/html")
+    )
 
 
 async def test_readiness_lists_the_checks():

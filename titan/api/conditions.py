@@ -19,8 +19,8 @@ NO_REVISION = -1
 means `*`."""
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-_LIST = re.compile(rf"[ \t]*,?[ \t]*(?:{_TAG.pattern}[ \t]*(?:,[ \t]*)*)+")
-_REVISION = re.compile(rf"(\d{{1,19}})(?:-(?:{'|'.join(CODING_SUFFIXES)}))?")
+_LIST = re.compile(rf"(?:[ \t]*,)*[ \t]*{_TAG.pattern}[ \t]*(?:,[ \t]*(?:{_TAG.pattern}[ \t]*)?)*")
+_REVISION = re.compile(rf"([1-9][0-9]{{0,18}})(?:-(?:{'|'.join(CODING_SUFFIXES)}))?")
 
 
 def etag(revision: int) -> str:

@@ -16,6 +16,7 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from titan.api.messages import Response
 from titan.api.operation import Operation
 from titan.api.results import problem
 from titan.api.routing import Router
@@ -50,8 +51,8 @@ class Pages:
     """The supervision tree; only on ports that are bound to loopback."""
     metrics: Callable[[str], tuple[bytes, str]] | None = None
     """From an `Accept` header to the exposition and its media type."""
-    openapi: Callable[[], bytes] | None = None
-    docs: Callable[[], bytes] | None = None
+    openapi: Callable[[], Response] | None = None
+    docs: Callable[[], Response] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,9 @@ def _add_pages(app: QuartTrio, pages: Pages, base_path: str) -> list[str]:
     if pages.tree is not None:
         views["/system/tree"] = partial(_tree, pages.tree)
     if pages.openapi is not None:
-        views[base_path + "/openapi.json"] = partial(_file, pages.openapi, "application/json")
+        views[base_path + "/openapi.json"] = partial(_file, pages.openapi)
     if pages.docs is not None:
-        views[base_path + "/docs"] = partial(_file, pages.docs, "text/html; charset=utf-8")
+        views[base_path + "/docs"] = partial(_file, pages.docs)
     for path, view in views.items():
         app.add_url_rule(path, endpoint=path, view_func=_awaitable(view), methods=["GET"])
     return list(views)
@@ -169,5 +170,7 @@ def _tree(tree: Callable[[], Mapping[str, Any]]) -> QuartResponse:
     return _json(200, tree())
 
 
-def _file(content: Callable[[], bytes], media_type: str) -> QuartResponse:
-    return QuartResponse(content(), content_type=media_type)
+def _file(content: Callable[[], Response]) -> QuartResponse:
+    answer = content()
+    assert isinstance(answer.body, bytes)
+    return QuartResponse(answer.body, answer.status, dict(answer.headers), content_type=answer.media_type)

@@ -15,6 +15,7 @@ from aas_core3_1 import types as aas
 
 from titan.model import patterns
 from titan.model.paths import Step, render
+from titan.model.schemas import json_name
 from titan.store.contract import Kind
 
 patterns.install()
@@ -92,8 +93,7 @@ def _attribute_step(step: verification.Segment) -> Step:
     """Python's attribute names are the JSON names in snake case, without exception (tested)."""
     if isinstance(step, verification.IndexSegment):
         return step.index
-    head, *tail = step.name.split("_")
-    return head + "".join(word.title() for word in tail)
+    return json_name(step.name)
 
 
 def _plain(cause: str) -> str:

@@ -1,0 +1,230 @@
+"""The server's own OpenAPI document (3.0.3), made from the operation table and the metamodel's classes.
+
+It says what is served, not what the standard knows: rows without a handler are left out.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from titan.api.messages import Response
+from titan.api.operation import Operation
+from titan.api.parameters import MAX_ENCODED_REFERENCE, MAX_ID_SHORT, MAX_LIMIT
+from titan.model.schemas import Schema, reference_to, schemas_of
+from titan.version import __version__
+
+_BASE64URL = "base64url without padding (RFC 4648, section 5)"
+_ENCODED_REFERENCE = {"type": "string", "minLength": 1, "maxLength": MAX_ENCODED_REFERENCE}
+
+QUERY: dict[str, tuple[str, Schema]] = {
+    "limit": (
+        "Most results on one page",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100},
+    ),
+    "cursor": ("Where to go on: `paging_metadata.cursor` of the page before", {"type": "string", "minLength": 1}),
+    "level": (
+        "`core` leaves out what the elements contain",
+        {"type": "string", "enum": ["deep", "core"], "default": "deep"},
+    ),
+    "extent": (
+        "Whether the values of Blob elements are included",
+        {"type": "string", "enum": ["withBlobValue", "withoutBlobValue"], "default": "withoutBlobValue"},
+    ),
+    "idShort": ("Only those with this idShort", {"type": "string", "minLength": 1, "maxLength": MAX_ID_SHORT}),
+    "semanticId": (
+        f"Only those with this semanticId or supplementalSemanticId: a Reference as JSON in {_BASE64URL}",
+        _ENCODED_REFERENCE,
+    ),
+    "isCaseOf": (f"Only those with this isCaseOf: a Reference as JSON in {_BASE64URL}", _ENCODED_REFERENCE),
+    "dataSpecificationRef": (
+        f"Only those with this data specification: a Reference as JSON in {_BASE64URL}",
+        _ENCODED_REFERENCE,
+    ),
+    "assetIds": (
+        f"Only those with all these asset ids, each as JSON in {_BASE64URL}; the global one is named globalAssetId",
+        {"type": "array", "items": {"type": "string", "minLength": 1}},
+    ),
+}
+"""Every query parameter: what it means and what it may be."""
+
+_RESULT = reference_to("Result")
+_JSON = "application/json"
+REASONS = {
+    400: "Something in the request is wrong; the messages name each fault and its place",
+    404: "There is none with this identifier",
+    406: "The client accepts no JSON",
+    409: "One with this id exists already, or the first request with this Idempotency-Key has not ended",
+    412: "A precondition does not hold",
+    415: "The body has another media type than JSON in UTF-8",
+    422: "The Idempotency-Key was used for another request",
+    503: "The server cannot answer now; for a write the message says whether it may have been carried out",
+    507: "There is no room left to store this",
+}
+SUCCESSES = {200: "The answer", 201: "It was created", 204: "Done; there is nothing to say", 304: "Not modified"}
+
+
+def openapi_page(operations: Iterable[Operation], base: str = "") -> Response:
+    """Answer with the document; `base` is where the API is mounted."""
+    return Response(200, orjson.dumps(document(operations, base)))
+
+
+def document(operations: Iterable[Operation], base: str = "") -> dict[str, Any]:
+    """Return the document of the rows that have a handler."""
+    built = [operation for operation in operations if operation.handler is not None]
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in built:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": "Titan-AAS",
+            "version": __version__,
+            "description": "Asset Administration Shell API (IDTA-01002, version 3.1.2), as far as this server has it",
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "servers": [{"url": base or "/"}],
+        "tags": [{"name": service} for service in dict.fromkeys(operation.service for operation in built)],
+        "paths": paths,
+        "components": {"schemas": _schemas(built), "responses": _refusals()},
+    }
+
+
+def statuses(operation: Operation) -> list[int]:
+    """Return the statuses of refusal that this operation can have, besides those of any HTTP server."""
+    writes = operation.method != "GET"
+    found = {400, 503}
+    if operation.result is not None:
+        found.add(406)
+    if operation.request_media:
+        found.add(415)
+    if operation.idempotent_by_key:
+        found |= {409, 422}
+    if "{" in operation.path:
+        found |= {404, 412} if operation.method != "PUT" else {412}
+    if writes:
+        found |= {412, 507}
+    return sorted(found)
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.operation_id,
+        "summary": operation.summary,
+        "tags": [operation.service],
+        "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)],
+        "responses": _responses(operation),
+    }
+    if operation.request is not None:
+        content = {media: {"schema": reference_to(operation.request)} for media in operation.request_media}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _path_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
+    for segment in operation.path.split("/"):
+        if segment.startswith("{"):
+            yield {
+                "name": segment.strip("{}"),
+                "in": "path",
+                "required": True,
+                "description": f"The identifier in {_BASE64URL}",
+                "schema": {"type": "string", "minLength": 1},
+            }
+
+
+def _query_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
+    for name in operation.query:
+        meaning, schema = QUERY[name]
+        yield {"name": name, "in": "query", "description": meaning, "schema": schema}
+
+
+def _header_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
+    fields = []
+    if operation.idempotent_by_key:
+        fields.append(("Idempotency-Key", "Makes a retry of this request safe for 24 hours"))
+    if "{" in operation.path or operation.method != "GET":
+        fields.append(("If-Match", "Only if the document has one of these entity tags"))
+        fields.append(("If-None-Match", "Only if the document has none of these entity tags, or `*`: does not exist"))
+    for name, meaning in fields:
+        yield {"name": name, "in": "header", "description": meaning, "schema": {"type": "string"}}
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    successes = [*operation.success, *([304] if operation.cacheable else [])]
+    for status in successes:
+        response: dict[str, Any] = {"description": SUCCESSES[status]}
+        if operation.result is not None and status in {200, 201}:
+            response["content"] = {_JSON: {"schema": reference_to(operation.result)}}
+        headers = _headers(operation, status)
+        if headers:
+            response["headers"] = headers
+        responses[str(status)] = response
+    for status in statuses(operation):
+        responses[str(status)] = {"$ref": f"#/components/responses/{status}"}
+    responses["default"] = {"$ref": "#/components/responses/default"}
+    return responses
+
+
+def _headers(operation: Operation, status: int) -> dict[str, Any]:
+    names = ["Location"] if status == 201 else []
+    if operation.cacheable or (status in {201, 204} and operation.method in {"POST", "PUT"}):
+        names += ["ETag", "Last-Modified"]
+    return {name: {"schema": {"type": "string"}} for name in names}
+
+
+def _refusals() -> dict[str, Any]:
+    reasons = {str(status): text for status, text in REASONS.items()} | {"default": "Any other refusal or failure"}
+    content = {_JSON: {"schema": _RESULT}}
+    refusals: dict[str, Any] = {status: {"description": text, "content": content} for status, text in reasons.items()}
+    for status in ("503", "507"):
+        refusals[status]["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+    return refusals
+
+
+def _schemas(built: Iterable[Operation]) -> dict[str, Schema]:
+    bodies = [operation.request for operation in built if operation.request is not None]
+    schemas = schemas_of(*dict.fromkeys(bodies))
+    for operation in built:
+        result = operation.result
+        if result is not None and result not in schemas:
+            schemas[result] = _OWN[result] if result in _OWN else _page_of(result)
+    return dict(sorted({**schemas, "Result": _RESULT_SCHEMA, "Message": _MESSAGE_SCHEMA}.items()))
+
+
+def _page_of(result: str) -> Schema:
+    """Return the schema of `Get<Item>sResult`."""
+    item = result.removeprefix("Get").removesuffix("sResult")
+    cursor = {"cursor": {"type": "string", "minLength": 1}}
+    return {
+        "type": "object",
+        "required": ["paging_metadata", "result"],
+        "properties": {
+            "paging_metadata": {"type": "object", "properties": cursor},
+            "result": {"type": "array", "items": reference_to(item)},
+        },
+    }
+
+
+_RESULT_SCHEMA: Schema = {
+    "type": "object",
+    "properties": {"messages": {"type": "array", "items": reference_to("Message")}},
+}
+_MESSAGE_SCHEMA: Schema = {
+    "type": "object",
+    "properties": {
+        "code": {"type": "string", "minLength": 1, "maxLength": 32},
+        "correlationId": {"type": "string", "minLength": 1, "maxLength": 128},
+        "messageType": {"type": "string", "enum": ["Undefined", "Info", "Warning", "Error", "Exception"]},
+        "text": {"type": "string"},
+        "timestamp": {"type": "string", "format": "date-time"},
+    },
+}
+_OWN: dict[str, Schema] = {
+    "ServiceDescription": {
+        "type": "object",
+        "required": ["profiles"],
+        "properties": {"profiles": {"type": "array", "minItems": 1, "items": {"type": "string"}}},
+    },
+}
