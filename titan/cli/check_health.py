@@ -6,6 +6,7 @@ import click
 
 from titan.cli.client import get, timeout_option, url_option
 from titan.cli.options import json_option
+from titan.exits import ExitCode
 from titan.printable import printable
 
 
@@ -29,7 +30,7 @@ def command(what: str, url: str | None, timeout_s: float, *, as_json: bool) -> i
         click.echo(body.decode("utf-8", "replace"))
     else:
         click.echo(_in_words(status, body))
-    return 0 if status == 200 else 1
+    return ExitCode.DONE if status == 200 else ExitCode.FAILED
 
 
 def _in_words(status: int, body: bytes) -> str:

@@ -1,9 +1,8 @@
 """The command `titan`: finds a command by its name, imports only that one, turns what happens into an exit code."""
 
-import errno
 import importlib
-import importlib.util
 import os
+import select
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import cast
 
 import click
 
+from titan.exits import ExitCode
 from titan.version import __version__
 
 COMMANDS: Mapping[str, str] = {
@@ -25,21 +25,30 @@ COMMANDS: Mapping[str, str] = {
 }
 """Every command with its line in `titan --help`; stated here so that help imports none of them."""
 
-DONE, FAILED, USAGE = 0, 1, 2
-
 
 class LazyGroup(click.Group):
     """Commands in modules of `titan.cli`, each an attribute `command`, imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Name every command."""
-        return [name for name in COMMANDS if importlib.util.find_spec(_module(name))]
+        return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import one command."""
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in COMMANDS:
             return None
         return cast(click.Command, importlib.import_module(_module(cmd_name)).command)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; what nobody expected becomes one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and _reader_left():
+                raise
+            return _unexpected(error)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -73,10 +82,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. A command states one by returning it; nothing else escapes."""
     try:
         return _run(arguments)
-    except OSError as error:  # not even the message could be written
-        if error.errno != errno.EPIPE:
-            raise
-        return _reader_gone()
+    except BrokenPipeError:  # whoever read our output, or our error message, has left
+        return _leave_quietly()
+    except OSError as error:  # what the command printed could not be written
+        return _unexpected(error)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -88,12 +97,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("titan: interrupted", err=True)
-        return FAILED
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.EPIPE:
-            raise
-        return _unexpected(error)
-    return outcome if isinstance(outcome, int) else DONE
+        return ExitCode.FAILED
+    return outcome if isinstance(outcome, int) else ExitCode.DONE
 
 
 def occupy_standard_descriptors() -> None:
@@ -115,7 +120,15 @@ def _module(name: str) -> str:
     return "titan.cli." + {"import": "import_"}.get(name, name.replace("-", "_"))
 
 
-def _reader_gone() -> int:
+def _reader_left() -> bool:
+    """Tell whether it is our own output that nobody reads any more, and not some other pipe or socket."""
+    poll = select.poll()
+    poll.register(1, select.POLLERR)
+    poll.register(2, select.POLLERR)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def _leave_quietly() -> int:
     # The interpreter flushes both once more at exit; give what is left somewhere to go.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
@@ -123,7 +136,7 @@ def _reader_gone() -> int:
             stream.flush()
         except OSError:
             os.dup2(nowhere, stream.fileno())
-    return FAILED
+    return ExitCode.FAILED
 
 
 def _unexpected(error: Exception) -> int:
@@ -132,4 +145,4 @@ def _unexpected(error: Exception) -> int:
     text = str(error) or "no further description"
     hint = "" if isinstance(error, OSError) else "; TITAN_LOG__LEVEL=debug shows where"
     click.echo(f"titan: {type(error).__name__}: {text}{hint}", err=True)
-    return FAILED
+    return ExitCode.FAILED

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from titan.exits import ExitCode
+
 if TYPE_CHECKING:
     from titan.settings_load import Loaded
 
@@ -22,7 +24,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 class BadSettings(click.ClickException):
     """Settings that cannot be used: one line for each problem, exit code 2."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
     def show(self, file: object = None) -> None:  # noqa: ARG002
         """Print the problems to standard error."""
