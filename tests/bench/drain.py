@@ -15,6 +15,8 @@ def measure(run: Run) -> Iterator[Figure]:
     lost = sent.lost()
     for outcome in lost[:10]:
         run.say(f"lost: {outcome}")
-    counts = ", ".join(f"{count:,} × {method} {status}" for (method, status), count in sorted(sent.statuses().items()))
+    counts = f"of {len(sent.outcomes):,}: " + ", ".join(
+        f"{count:,} × {method} {status}" for (method, status), count in sorted(sent.statuses().items())
+    )
     name = f"Requests lost over {RESTARTS} restarts behind nginx"
-    yield Figure("drain", name, len(lost), f"of {len(sent.outcomes):,}", at_most(0), counts)
+    yield Figure("drain", name, len(lost), "requests", at_most(0), counts)

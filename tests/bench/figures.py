@@ -64,7 +64,10 @@ class Figure:
     @property
     def asked(self) -> str:
         """The target with its unit."""
-        return "-" if self.target is None else f"{self.target.sign} {number(self.target.value)} {self.unit}"
+        if self.target is None:
+            return "-"
+        sign = f"{self.target.sign} " if self.target.value else ""  # less than nothing lost cannot be asked for
+        return f"{sign}{number(self.target.value)} {self.unit}"
 
 
 def number(value: float) -> str:

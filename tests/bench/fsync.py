@@ -34,8 +34,8 @@ def measure(run: Run) -> Iterator[Figure]:
     detail = f"{statistics.median(slow_s) * 1e3:.3g} ms against {statistics.median(plain_s) * 1e3:.3g} ms"
     name = f"GET p99 while each fsync takes {DELAY_S * 1e3:.0f} ms longer"
     yield Figure("fsync", name, statistics.median(ratios), "× without", at_most(2), detail)
-    unit = f"of {len(alive):,}"
-    yield Figure("fsync", "/health/live not answered with 200 meanwhile", alive.count(False), unit, at_most(0))
+    name, detail = "/health/live answered otherwise than with 200 meanwhile", f"of {len(alive):,}"
+    yield Figure("fsync", name, alive.count(False), "times", at_most(0), detail)
 
 
 def read_p99_s(server: Server, hot: str, run: Run, *, alive: list[bool]) -> float:
