@@ -6,7 +6,7 @@ from pathlib import Path
 import trio
 
 from titan.cli.transfer.stores import reading
-from titan.store.contract import Change
+from titan.store.contract import Change, Changes
 from titan.store.sqlite.prepare import prepare
 
 
@@ -27,6 +27,8 @@ def changes(data_dir: Path) -> list[Change]:
 
     async def look() -> list[Change]:
         async with reading(data_dir / "titan.db") as store:
-            return list(await store.changes(limit=1_000_000))
+            found = await store.changes(limit=1_000_000)
+            assert isinstance(found, Changes)
+            return list(found.items)
 
     return trio.run(look)

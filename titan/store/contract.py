@@ -6,23 +6,32 @@ who gives up (cancelled, deadline) learns what became of the write: it may still
 Promised:
 
 * **Acknowledged means committed.** A write that returned an outcome survives the death of the process and, as far as
-  the disk and the operator's settings do, of the machine.
+  the disk and the operator's settings do, of the machine. A read that begins after that sees it.
 * **One change, one transaction.** The document, its search terms, its idempotency record and its row in the outbox
-  are there together or not at all.
+  are there together or not at all. What was refused has changed nothing.
 * **Revisions** are drawn from one sequence of the database after the document is locked. They grow with every change
-  and never repeat for an id, not even after delete and re-create, nor after the outbox was trimmed.
+  of a document and never repeat for an id, not even after delete and re-create, nor after the outbox was trimmed, nor
+  after a restore.
 * **Preconditions** are compared and the write is made in one step; of two racing writers with one `IfMatch` one wins.
-* **Pages** are keyset pages in the order of creation; a page costs the same however deep it lies.
+* **Idempotency**: a request that succeeded is carried out once, and its retries get its outcome for 24 h, also while
+  it is still running and whatever was done to the document since. A request that was refused leaves no record.
+* **Pages** are keyset pages in the order of creation; replacing a document does not move it, and a page costs the same
+  however deep it lies.
 * **Bytes come back as they went in**: a document's content is opaque to the store.
+* **Ids** are compared character by character: no case folding, no Unicode normalisation, 1 to 2,048 characters of any
+  kind but U+0000 and lone surrogates. A document with another id is refused with `ValueError` (callers verify first);
+  a read finds none.
 
 Expected outcomes are values (`WriteOutcome`), matched exhaustively; a store that cannot serve raises
-`StoreUnavailable`.
+`StoreUnavailable`, one whose data is not sound `StoreDamaged`.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
+
+from titan.model.identifiers import MAX_ID_CHARACTERS
 
 IDEMPOTENCY_KEPT_S = 24 * 3600
 """How long an idempotency record answers a retry (interfaces: 24 h)."""
@@ -91,7 +100,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One keyset page."""
+    """One keyset page. It may be shorter than asked for although more follow: a store ends it early at some MiB."""
 
     items: tuple[Stored, ...]
     next_after: int | None
@@ -225,6 +234,23 @@ class Change:
     modified_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Some changes, in an order in which each document's own come as they were made."""
+
+    items: tuple[Change, ...]
+    cursor: str
+    """Pass it as `after` to go on behind the last of them. Opaque, at most 200 characters of ASCII."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesGone:
+    """Changes behind that cursor cannot be told any more; begin anew with what the store holds now.
+
+    They were trimmed, or the cursor is of another history (a restore, a fail-over that lost some).
+    """
+
+
 # --- errors ---
 
 
@@ -253,10 +279,19 @@ class StoreDamaged(Exception):
         self.reason = reason
 
 
+def require_id(document_id: str) -> None:
+    """Raise `ValueError` for an id that no store keeps; see "Ids" above."""
+    if not 0 < len(document_id) <= MAX_ID_CHARACTERS:
+        raise ValueError(f"an id has 1 to {MAX_ID_CHARACTERS} characters, not {len(document_id)}")
+    if "\0" in document_id:
+        raise ValueError("an id has no character U+0000")
+    document_id.encode()  # a lone surrogate raises UnicodeEncodeError, a ValueError
+
+
 class Store(Protocol):
     """Reads and writes of documents. Every method may raise `StoreUnavailable`; callers own the time-out (a scope).
 
-    Cancelling a read is free. Cancelling a write leaves its outcome open, never half done.
+    Cancelling a read is free. Cancelling a write leaves its outcome open, never half done, and touches no other write.
     """
 
     async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
@@ -272,7 +307,10 @@ class Store(Protocol):
         limit: int = 100,
         with_blobs: bool = False,
     ) -> Page:
-        """Return up to `limit` documents created after position `after` that carry all `terms`."""
+        """Return up to `limit` (at least 1) documents created after position `after` that carry all `terms`.
+
+        Whoever pages from 0 to the end sees every document that was there before and is there after, exactly once.
+        """
         ...
 
     async def write(
@@ -283,15 +321,31 @@ class Store(Protocol):
         precondition: Precondition | None = None,
         idempotency: Idempotency | None = None,
     ) -> WriteOutcome:
-        """Write a whole document. The precondition is judged before existence, as RFC 9110 13.2 orders."""
+        """Write a whole document.
+
+        Judged in this order, in the step of the write: an earlier request with the same key (`Replayed`,
+        `IdempotencyMismatch`, `IdempotencyRunning`); REPLACE of what is not there (`NotFound`: RFC 9110 13.2.1 lets no
+        precondition hide a 404); the precondition (`PreconditionFailed`); CREATE of what is there (`AlreadyExists`).
+        """
         ...
 
     async def delete(self, kind: Kind, document_id: str, *, precondition: Precondition | None = None) -> WriteOutcome:
-        """Delete a document; `NotFound` where there is none."""
+        """Delete a document: `Deleted`, `NotFound` (whatever the precondition) or `PreconditionFailed`."""
         ...
 
-    async def changes(self, *, after: int = 0, limit: int = 1000) -> Sequence[Change]:
-        """Return committed changes with a revision above `after`, in order of revision."""
+    async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
+        """Return committed changes behind a cursor; None stands for the oldest that is kept.
+
+        Whoever follows the cursors sees every change exactly once; one that is committed later is never passed over.
+        """
+        ...
+
+    async def cursor(self) -> str:
+        """Return the cursor behind the newest change: what follows it happens from now on."""
+        ...
+
+    async def trim_changes(self, *, before_ms: int) -> int:
+        """Forget the changes of before that wall time (milliseconds since the epoch); return how many they were."""
         ...
 
     def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:

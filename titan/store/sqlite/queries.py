@@ -1,10 +1,11 @@
 """Reads: plain functions over one read-only connection, each in one read transaction of its own."""
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from titan.store.contract import Change, Kind, Page, Stored
+from titan.store.contract import Change, Changes, ChangesGone, Kind, Page, Stored, require_id
 from titan.store.sqlite.codes import CHANGE_OF, KIND, KIND_OF
 
 PAGE_MAX_BYTES = 16 << 20
@@ -40,6 +41,10 @@ def get(
     db: sqlite3.Connection, kind: Kind, document_id: str, *, with_blobs: bool, max_bytes: int | None = None
 ) -> Stored | None:
     """Return one document. Raises `TooBig` where it may be larger than `max_bytes`."""
+    try:
+        require_id(document_id)
+    except ValueError:
+        return None
     with snapshot(db):
         row = db.execute(
             f"SELECT {_COLUMNS} FROM document d WHERE d.kind = ? AND d.id = ?",  # noqa: S608 (constant)
@@ -76,16 +81,38 @@ def page(
     return Page(tuple(items), None)
 
 
-def changes(db: sqlite3.Connection, *, after: int, limit: int) -> list[Change]:
-    """Return the outbox rows after a revision."""
-    rows = db.execute(
-        "SELECT revision, kind, id, type, modified_ms FROM outbox WHERE revision > ? ORDER BY revision LIMIT ?",
-        (after, limit),
-    )
-    return [
+def changes(db: sqlite3.Connection, *, after: str | None, limit: int) -> Changes | ChangesGone:
+    """Return the outbox rows behind a cursor."""
+    with snapshot(db):
+        meta = dict(db.execute("SELECT name, value FROM titan_meta WHERE name IN ('identity', 'trimmed')").fetchall())
+        trimmed = int(meta.get("trimmed", 0))
+        behind = trimmed if after is None else _behind(after, meta["identity"])
+        if behind is None or behind < trimmed:
+            return ChangesGone()
+        rows = db.execute(
+            "SELECT revision, kind, id, type, modified_ms FROM outbox WHERE revision > ? ORDER BY revision LIMIT ?",
+            (behind, limit),
+        ).fetchall()
+    items = tuple(
         Change(revision, KIND_OF[kind], document_id, CHANGE_OF[change], modified_ms)
         for revision, kind, document_id, change, modified_ms in rows
-    ]
+    )
+    return Changes(items, f"{meta['identity']}.{items[-1].revision if items else behind}")
+
+
+def cursor(db: sqlite3.Connection) -> str:
+    """Return the cursor behind the newest change: the database's identity and the last revision drawn."""
+    (now,) = db.execute(
+        "SELECT value || '.' || coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0)"
+        " FROM titan_meta WHERE name = 'identity'"
+    ).fetchone()
+    return str(now)
+
+
+def _behind(after: str, identity: str) -> int | None:
+    """Read a cursor; None where it is not one of this database."""
+    match = re.fullmatch(r"([0-9a-f]{32})\.(\d{1,19})", after, re.ASCII)
+    return int(match[2]) if match is not None and match[1] == identity else None
 
 
 def _rows(

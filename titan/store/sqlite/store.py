@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, assert_never
+from typing import Any, Self, TypeVar, assert_never
 
 import trio
 
 from titan.store.contract import (
     AlreadyExists,
-    Change,
+    Changes,
+    ChangesGone,
     Created,
     Deleted,
     Document,
@@ -35,16 +36,19 @@ from titan.store.contract import (
     Term,
     WriteMode,
     WriteOutcome,
+    require_id,
 )
-from titan.store.sqlite import codes, queries, wire
+from titan.store.sqlite import codes, queries, transactions, wire
 from titan.store.sqlite.client import WriterClient, WriterFailed
 from titan.store.sqlite.prepare import prepare
-from titan.store.sqlite.readers import Readers, WouldWait
+from titan.store.sqlite.readers import Read, Readers, WouldWait
 from titan.store.sqlite.turn import file_of
 
 INLINE_MAX_BYTES = 1 << 16
 """Documents up to this size are read on the loop's thread."""
 INLINE_MAX_CHANGES = 64
+
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -83,17 +87,19 @@ class SqliteStore:
 
     async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
         """Return the document, or None where there is none."""
+        read = partial(queries.get, kind=kind, document_id=document_id, with_blobs=with_blobs)
+        try:
+            return await self._soon(partial(read, max_bytes=INLINE_MAX_BYTES))
+        except queries.TooBig:
+            return await self._readers.there(read)
+
+    async def _soon(self, read: Read[T]) -> T:
+        """Make a short read here and now, elsewhere only if a lock is in the way."""
         await trio.lowlevel.checkpoint()
         try:
-            return self._readers.here(
-                partial(
-                    queries.get, kind=kind, document_id=document_id, with_blobs=with_blobs, max_bytes=INLINE_MAX_BYTES
-                )
-            )
-        except (queries.TooBig, WouldWait):
-            return await self._readers.there(
-                partial(queries.get, kind=kind, document_id=document_id, with_blobs=with_blobs)
-            )
+            return self._readers.here(read)
+        except WouldWait:
+            return await self._readers.there(read)
 
     async def page(
         self,
@@ -125,6 +131,7 @@ class SqliteStore:
         idempotency: Idempotency | None = None,
     ) -> WriteOutcome:
         """Write a whole document."""
+        require_id(document.id)
         return _outcome(
             await self.writer.call(
                 wire.WRITE,
@@ -139,17 +146,29 @@ class SqliteStore:
         """Delete a document; `NotFound` where there is none."""
         return _outcome(await self.writer.call(wire.DELETE, codes.KIND[kind], document_id, _condition(precondition)))
 
-    async def changes(self, *, after: int = 0, limit: int = 1000) -> Sequence[Change]:
-        """Return committed changes with a revision above `after`, in order of revision."""
-        await trio.lowlevel.checkpoint()
+    async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
+        """Return committed changes behind a cursor."""
         few = min(limit, INLINE_MAX_CHANGES)
-        try:
-            found = self._readers.here(partial(queries.changes, after=after, limit=few))
-        except WouldWait:
-            found = None
-        if found is not None and (len(found) < few or few == limit):
-            return found
-        return await self._readers.there(partial(queries.changes, after=after, limit=limit))
+        found = await self._soon(partial(queries.changes, after=after, limit=few))
+        if few < limit and isinstance(found, Changes) and len(found.items) == few:
+            return await self._readers.there(partial(queries.changes, after=after, limit=limit))
+        return found
+
+    async def cursor(self) -> str:
+        """Return the cursor behind the newest change."""
+        return await self._soon(queries.cursor)
+
+    async def trim_changes(self, *, before_ms: int) -> int:
+        """Forget the changes of before that time, a few at a time."""
+        trimmed = 0
+        while True:
+            reply = await self.writer.call(wire.TRIM, before_ms)
+            if reply[0] != wire.TRIMMED:
+                raise _error(*reply)
+            count: int = reply[1]
+            trimmed += count
+            if count < transactions.TRIMMED_AT_ONCE:
+                return trimmed
 
     async def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
         """Iterate over all documents of a kind, page by page, in order of creation."""

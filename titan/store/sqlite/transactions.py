@@ -14,6 +14,9 @@ IDEMPOTENCY_KEPT_MS = 24 * 3600 * 1000
 EXPIRED_PER_RECORD = 8
 """How many expired idempotency records each new one sweeps away: the table stays as small as a day's traffic."""
 
+TRIMMED_AT_ONCE = 5000
+"""Rows of the outbox deleted in one transaction: others wait for it."""
+
 POSITION_STEP = 1 << 20
 """Distance of neighbouring elements: 20 insertions at the same place before a submodel is numbered anew."""
 
@@ -90,9 +93,18 @@ def delete(
     return (wire.DELETED, _announce(db, kind, TYPE_DELETED, now_ms, document_id), now_ms)
 
 
-def trim(db: sqlite3.Connection, _now_ms: int, up_to: int) -> Reply:
-    """Forget the changes up to a revision; see `titan.store.contract.Store.trim_changes`."""
-    return (wire.TRIMMED, db.execute("DELETE FROM outbox WHERE revision <= ?", (up_to,)).rowcount)
+def trim(db: sqlite3.Connection, _now_ms: int, before_ms: int) -> Reply:
+    """Forget the oldest changes of before that time, at most `TRIMMED_AT_ONCE` of them; note how far they are gone."""
+    (up_to,) = db.execute(
+        "SELECT max(revision) FROM (SELECT revision FROM outbox WHERE revision <"
+        " coalesce((SELECT min(revision) FROM outbox WHERE modified_ms >= ?), 1 << 62) ORDER BY revision LIMIT ?)",
+        (before_ms, TRIMMED_AT_ONCE),
+    ).fetchone()
+    if up_to is None:
+        return (wire.TRIMMED, 0)
+    trimmed = db.execute("DELETE FROM outbox WHERE revision <= ?", (up_to,)).rowcount
+    db.execute("INSERT OR REPLACE INTO titan_meta (name, value) VALUES ('trimmed', ?)", (str(up_to),))
+    return (wire.TRIMMED, trimmed)
 
 
 def probe(db: sqlite3.Connection, now_ms: int) -> Reply:
