@@ -156,12 +156,8 @@ def http_limits(settings: Settings) -> HttpLimits:
 
 
 def http_drain(settings: Settings, state: State) -> Drain:
-    """How the http actor drains; its first step turns readiness to 503."""
-
-    def begin() -> None:
-        state.draining = True
-
-    return Drain(delay_s=settings.http.drain_delay_s, shutdown_s=HTTP_SHUTDOWN_S, begin=begin)
+    """Return how the http actor drains: its listeners are closed only where the process ends."""
+    return Drain(delay_s=settings.http.drain_delay_s, shutdown_s=HTTP_SHUTDOWN_S, is_final=lambda: state.draining)
 
 
 def snapshot_json(node: Snapshot) -> dict[str, Any]:

@@ -21,8 +21,8 @@ class Drain:
 
     delay_s: float = 0.0
     shutdown_s: float = 8.0
-    begin: Callable[[], None] = lambda: None
-    """Called first: turns readiness to 503."""
+    is_final: Callable[[], bool] = lambda: True
+    """Asked first: does the process end, or is only this part of the tree stopped, to be started again?"""
 
     @property
     def longest_s(self) -> float:
@@ -34,8 +34,9 @@ class HttpActor:
     """Serves the endpoints until it is asked to stop, then drains.
 
     `run` returns when every connection is closed, at the latest `Drain.longest_s` after `stop_requested`; what is then
-    still open is aborted. Cancelled, it aborts every connection at once. A crash leaves the listening sockets open: the
-    next run goes on with what waits in their backlog. After a drain they are closed and the actor cannot run again.
+    still open is aborted. Cancelled, it aborts every connection at once. A crash, and a stop that is not the process' own,
+    leave the listening sockets open: the next run goes on with what waits in their backlog. When the process ends they
+    are closed and the actor cannot run again.
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class HttpActor:
             nursery.cancel_scope.cancel()
 
     async def _drain(self, server: HttpServer, nursery: trio.Nursery) -> None:
-        self._drain_times.begin()
-        await trio.sleep(self._drain_times.delay_s)
-        server.close_listeners(nursery)
+        if self._drain_times.is_final():
+            await trio.sleep(self._drain_times.delay_s)
+            server.close_listeners(nursery)
+        else:
+            server.stop_accepting()
         server.start_drain()
         with trio.move_on_after(self._drain_times.shutdown_s):
             await server.wait_closed()

@@ -22,6 +22,7 @@ import trio
 ROOT = Path(__file__).parents[2]
 READY_S = 20.0
 STOP_S = 25.0  # the hard deadline of the process is 20 s
+PROGRAM = (sys.executable, "-m", "titan", "serve")
 _OURS = ("TITAN_", "DATABASE_", "REDIS_", "OIDC_")
 
 
@@ -55,6 +56,7 @@ class Server:
         arguments: Sequence[str] = (),
         port: int | None = None,
         stdout: int | None = None,
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
@@ -64,7 +66,7 @@ class Server:
         own = {"TITAN_DATA_DIR": str(data_dir), "TITAN_HOST": "127.0.0.1", "TITAN_PORT": str(self.port)}
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "titan", "serve", *arguments],
+                [*program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output if stdout is None else stdout,
                 stderr=output,
@@ -146,12 +148,13 @@ def serving(
     arguments: Sequence[str] = (),
     port: int | None = None,
     stdout: int | None = None,
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Server]:
     """Run a ready server for the time of the block. A failing block carries the server's output as a note.
 
     `stdout`: a descriptor for its standard output, which is then missing from `Server.logs()`.
     """
-    server = Server(data_dir, settings=settings, arguments=arguments, port=port, stdout=stdout)
+    server = Server(data_dir, settings=settings, arguments=arguments, port=port, stdout=stdout, program=program)
     try:
         server.wait_ready()
         yield server
@@ -169,9 +172,10 @@ async def serving_async(
     settings: Mapping[str, str] | None = None,
     arguments: Sequence[str] = (),
     port: int | None = None,
+    program: Sequence[str] = PROGRAM,
 ) -> AsyncIterator[Server]:
     """Like `serving`, for trio: starting and stopping wait in a thread."""
-    server = Server(data_dir, settings=settings, arguments=arguments, port=port)
+    server = Server(data_dir, settings=settings, arguments=arguments, port=port, program=program)
     try:
         await trio.to_thread.run_sync(server.wait_ready)
         yield server

@@ -54,6 +54,7 @@ class HttpServer:
         )
         self._context = WorkerContext(None)
         self._listeners: list[trio.SocketListener] = []
+        self._accepting: list[trio.CancelScope] = []
         self._streams: set[ClientStream] = set()
         self._changed = trio.lowlevel.ParkingLot()
         self._most = min(limits.max_connections, affordable_connections())
@@ -70,7 +71,14 @@ class HttpServer:
             for sock in endpoint.sockets:
                 listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
                 self._listeners.append(listener)
-                nursery.start_soon(self._accept, endpoint, listener, nursery)
+                scope = trio.CancelScope()
+                self._accepting.append(scope)
+                nursery.start_soon(self._accept_within, scope, endpoint, listener, nursery)
+
+    def stop_accepting(self) -> None:
+        """Leave what connects from now on to the backlogs, for whoever accepts on these sockets next."""
+        for scope in self._accepting:
+            scope.cancel()
 
     def close_listeners(self, nursery: trio.Nursery) -> None:
         """Take what waits in the backlogs, then close the sockets, without a pause between the two."""
@@ -101,6 +109,12 @@ class HttpServer:
     async def _wait_below(self, count: int) -> None:
         while len(self._streams) >= count:
             await self._changed.park()
+
+    async def _accept_within(
+        self, scope: trio.CancelScope, endpoint: Endpoint, listener: trio.SocketListener, nursery: trio.Nursery
+    ) -> None:
+        with scope:
+            await self._accept(endpoint, listener, nursery)
 
     async def _accept(self, endpoint: Endpoint, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
         while True:
