@@ -7,7 +7,7 @@ a restart of the http actor, a check keeps what was last known.
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -86,20 +86,13 @@ class Instance:
     http: HttpActor
     sqlite_writer: SqliteWriterActor
     telemetry: TelemetryActor
-    state: State = field(default_factory=State)
-
-    def readiness(self) -> Readiness:
-        """Sum up the checks and the drain."""
-        return _readiness(self.checks, self.state)
-
-    def snapshot(self) -> Snapshot | None:
-        """Return the supervision tree as it is now; None before it is there."""
-        return self.state.tree.snapshot() if self.state.tree else None
+    state: State
 
 
-def make_instance(settings: Settings, store: SqliteStore, sockets: Sockets, log: Log, notifier: Notifier) -> Instance:
+def make_instance(
+    settings: Settings, store: SqliteStore, sockets: Sockets, log: Log, notifier: Notifier, state: State
+) -> Instance:
     """Wire the parts of an instance; nothing runs yet. Raises `titan.http.tls.BadCertificate`."""
-    state = State()
     checks = {"database": Check("database")}
     heartbeat = Heartbeat()
     metrics = Metrics()

@@ -9,12 +9,11 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import trio
 
 from supervisors.actors.telemetry import event_log
-from supervisors.instance import Instance, Sockets, listening, make_instance
+from supervisors.instance import Instance, Sockets, State, listening, make_instance
 from supervisors.kernel import FirstStartFailed, GiveUp, Snapshot, Tree, open_tree
 from supervisors.signals import StopSignals
 from supervisors.tree import tree as tree_of
@@ -56,95 +55,92 @@ def serve(loaded: Loaded, *, hook: Hook | None = None) -> ExitCode:
         log.warning("configuration", advice=warning)
     try:
         with capture_stdlib(log):
-            return trio.run(_run, settings, log, writer, hook, strict_exception_groups=True)
+            return trio.run(Root(settings, log, writer, hook).run, strict_exception_groups=True)
     finally:
         writer.close(LOG_FLUSH_S)
 
 
-async def _run(settings: Settings, log: Log, writer: LineWriter, hook: Hook | None) -> ExitCode:
-    signals = StopSignals(settings.process.hard_deadline_s)
-    notifier = Notifier.from_environment(
-        os.environ, on_failure=lambda error: log.warning("systemd cannot be told", reason=str(error))
-    )
-    code = ExitCode.DONE
-    with signals.installed():
-        try:
-            async with _stopped_by(signals), _instance(settings, log, notifier) as (instance, sockets):
-                instance.metrics.watch_log(lambda: writer.dropped)
-                await _live(instance, sockets, log, writer, notifier, signals, hook)
-        except* (BindFailed, DataFolderUnusable, AlreadyServed, StoreDamaged) as failures:
-            code = _say(failures, ExitCode.FAILED)
-        except* BadCertificate as failures:
-            code = _say(failures, ExitCode.USAGE)
-        except* SchemaUnfit as failures:
-            code = _say(failures, ExitCode.SCHEMA)
-        except* FirstStartFailed as failures:
-            code = _say(failures, ExitCode.FAILED)
-        except* GiveUp as failures:
-            log.exception("gave up", exc_info=failures)
-            code = _say(failures, ExitCode.GAVE_UP)
-    log.info("stopped", exit_code=int(code))
-    return code
+class Root:
+    """One run of the process."""
 
+    def __init__(self, settings: Settings, log: Log, writer: LineWriter, hook: Hook | None) -> None:
+        self._settings = settings
+        self._log = log
+        self._writer = writer
+        self._hook = hook
+        self._state = State()
+        self._notifier = Notifier.from_environment(
+            os.environ, on_failure=lambda error: log.warning("systemd cannot be told", reason=str(error))
+        )
 
-@asynccontextmanager
-async def _stopped_by(signals: StopSignals) -> AsyncIterator[None]:
-    """Cancel the block at the first signal: what it is inside of stops in order."""
-    async with trio.open_nursery() as nursery:
+    async def run(self) -> ExitCode:
+        """Start, serve, stop; expected failures become a line and a code, bugs propagate."""
+        code = ExitCode.DONE
+        signals = StopSignals(self._settings.process.hard_deadline_s)
+        with signals.installed():
+            try:
+                async with self._ended_by(signals), self._prepared() as (instance, sockets):
+                    await self._serve(instance, sockets)
+            except* (BindFailed, BadCertificate, DataFolderUnusable, AlreadyServed, StoreDamaged) as failures:
+                code = _say(failures, ExitCode.FAILED)
+            except* SchemaUnfit as failures:
+                code = _say(failures, ExitCode.SCHEMA)
+            except* FirstStartFailed as failures:
+                code = _say(failures, ExitCode.FAILED)
+            except* GiveUp as failures:
+                code = _say(failures, ExitCode.GAVE_UP)
+        self._notifier.close()
+        self._log.info("stopped", exit_code=int(code))
+        return code
 
-        async def watch() -> None:
-            await signals.requested.wait()
+    @asynccontextmanager
+    async def _ended_by(self, signals: StopSignals) -> AsyncIterator[None]:
+        """Cancel the block at the first signal: the tree inside takes that as the wish for an ordered stop."""
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                await signals.requested.wait()
+                self._state.draining = True  # before anything stops: readiness says so from the first moment
+                self._notifier.stopping("draining")
+                self._log.info("draining")
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            yield
             nursery.cancel_scope.cancel()
 
-        nursery.start_soon(watch)
-        yield
-        nursery.cancel_scope.cancel()
+    @asynccontextmanager
+    async def _prepared(self) -> AsyncIterator[tuple[Instance, Sockets]]:
+        """Take what an instance needs for itself alone, and make it."""
+        path = self._settings.database.sqlite_path
+        make_folder(path.parent)
+        with listening(self._settings) as sockets, serve_lock(path):
+            await prepare(path)
+            async with SqliteStore(path) as store:
+                instance = make_instance(self._settings, store, sockets, self._log, self._notifier, self._state)
+                instance.metrics.watch_log(lambda: self._writer.dropped)
+                yield instance, sockets
 
-
-@asynccontextmanager
-async def _instance(settings: Settings, log: Log, notifier: Notifier) -> AsyncIterator[tuple[Instance, Sockets]]:
-    """Take what an instance needs for itself alone, and make it."""
-    path = settings.database.sqlite_path
-    make_folder(path.parent)
-    with listening(settings) as sockets, serve_lock(path):
-        await prepare(path)
-        async with SqliteStore(path) as store:
-            yield make_instance(settings, store, sockets, log, notifier), sockets
-
-
-async def _live(
-    instance: Instance,
-    sockets: Sockets,
-    log: Log,
-    writer: LineWriter,
-    notifier: Notifier,
-    signals: StopSignals,
-    hook: Hook | None,
-) -> None:
-    async with open_tree(tree_of(instance), on_event=event_log(log)) as tree:
-        instance.state.tree = tree
-        _announce(instance.settings, sockets, tree.snapshot(), log, writer)
-        notifier.ready(f"serving on port {sockets.port}")
-        if hook is not None:
-            hook(instance, tree)
-        try:
+    async def _serve(self, instance: Instance, sockets: Sockets) -> None:
+        async with open_tree(tree_of(instance), on_event=event_log(self._log)) as tree:
+            self._state.tree = tree
+            self._announce(sockets, tree.snapshot())
+            self._notifier.ready(f"serving on port {sockets.port}")
+            if self._hook is not None:
+                self._hook(instance, tree)
             await tree.wait_finished()
-        finally:
-            if signals.requested.is_set():
-                instance.state.draining = True
-                notifier.stopping("draining")
-                log.info("draining")
 
-
-def _announce(settings: Settings, sockets: Sockets, root: Snapshot, log: Log, writer: LineWriter) -> None:
-    scheme = "https" if settings.http.tls_cert else "http"
-    host = f"[{settings.http.host}]" if ":" in settings.http.host else settings.http.host
-    url = f"{scheme}://{host}:{sockets.port}{settings.http.base_path}"
-    store = Path(settings.database.sqlite_path).absolute()
-    if settings.log.format is LogFormat.JSON:
-        log.info("serving", version=__version__, url=url, store=str(store), tree=_outline(root))
-    else:
-        writer.write(f"titan-aas {__version__} serves {url}  store {store}  tree {_outline(root)}\n".encode())
+    def _announce(self, sockets: Sockets, root: Snapshot) -> None:
+        http = self._settings.http
+        scheme = "https" if http.tls_cert else "http"
+        host = f"[{http.host}]" if ":" in http.host else http.host
+        url = f"{scheme}://{host}:{sockets.port}{http.base_path}"
+        store = self._settings.database.sqlite_path.absolute()
+        if self._settings.log.format is LogFormat.JSON:
+            self._log.info("serving", version=__version__, url=url, store=str(store), tree=_outline(root))
+        else:
+            line = f"titan-aas {__version__} serves {url}  store {store}  tree {_outline(root)}\n"
+            self._writer.write(line.encode())
 
 
 def _outline(node: Snapshot) -> str:

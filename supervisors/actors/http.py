@@ -34,8 +34,8 @@ class HttpActor:
     """Serves the endpoints until it is asked to stop, then drains.
 
     `run` returns when every connection is closed, at the latest `Drain.longest_s` after `stop_requested`; what is then
-    still open is aborted. Cancelled, it aborts every connection at once. A crash, and a stop that is not the process' own,
-    leave the listening sockets open: the next run goes on with what waits in their backlog. When the process ends they
+    still open is aborted. Cancelled, it aborts every connection at once. A crash, or a stop that is not the process',
+    leaves the listening sockets open: the next run goes on with what waits in their backlog. Once the process ends they
     are closed and the actor cannot run again.
     """
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisors.instance import Sockets, make_instance
+from supervisors.instance import Sockets, State, make_instance
 from supervisors.kernel import Child, Supervisor
 from supervisors.tree import tree
 from titan.settings import Http, Settings
@@ -26,6 +26,6 @@ def children(node: Child | Supervisor) -> Iterator[Child]:
 def test_no_child_may_take_longer_to_stop_than_the_check_of_the_hard_deadline_assumes(tmp_path, drain_delay_s):
     settings = Settings(http=Http(drain_delay_s=drain_delay_s))
     log = make_log(lambda _: None)
-    instance = make_instance(settings, SqliteStore(tmp_path / "titan.db"), Sockets(()), log, Notifier(None))
+    instance = make_instance(settings, SqliteStore(tmp_path / "titan.db"), Sockets(()), log, Notifier(None), State())
     longest_s = max(child.stop_budget_s for child in children(tree(instance)))
     assert longest_s - drain_delay_s <= LONGEST_SHUTDOWN_S

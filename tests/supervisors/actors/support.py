@@ -44,12 +44,13 @@ class Instance:
 
 @dataclass
 class Drained:
-    """The process-wide fact that readiness reads."""
+    """The process-wide fact that readiness reads; true from the moment that the actor is asked whether it is final."""
 
     draining: bool = False
 
-    def begin(self) -> None:
+    def is_final(self) -> bool:
         self.draining = True
+        return True
 
 
 @asynccontextmanager
@@ -68,7 +69,7 @@ async def instance(
     probes = Probes(lambda: True, lambda: Readiness("unready" if fact.draining else "ready", {}))
     app = make_app(answer, Pages(probes), seen, api=Api(TABLE), limits=limits)
     sockets = listen("127.0.0.1", 0)
-    drain = Drain(delay_s, shutdown_s, fact.begin)
+    drain = Drain(delay_s, shutdown_s, fact.is_final)
     actor = HttpActor([Endpoint(sockets, app, tls)], seen, limits=limits, drain=drain)
     child = Child(
         name="http",
