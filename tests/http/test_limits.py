@@ -181,7 +181,7 @@ async def timed_ask(client: Client) -> float:
 
 
 async def test_an_idle_connection_makes_room_for_a_new_one():
-    async with running(limits=HttpLimits(max_connections=2)) as site:
+    async with running(limits=HttpLimits(max_connections=2, crowded_idle_s=0)) as site:
         first, second = [await site.connect() for _ in range(2)]
         await first.ask("GET /things")
         await second.ask("GET /things")

@@ -31,6 +31,8 @@ class HttpLimits:
     drain_idle_s: float = 1.5
     """How long an idle connection stays open during a drain, for requests that were on their way."""
     max_connections: int = 4096
+    crowded_idle_s: float = 1.0
+    """Where no further connection can be taken: how long one must have been without a request to make room."""
 
     def body_deadline(self, started: float, received_bytes: int) -> float:
         """Return until when more of a body may come, given its start and what has come so far (same clock)."""

@@ -19,7 +19,7 @@ from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver, malformed_request
 from titan.http.protocol import ServerConfig
 from titan.http.sockets import affordable_connections
-from titan.http.stream import ClientStream, Phase, Transport
+from titan.http.stream import ClientStream, Transport
 from titan.http.tls import TlsCertificate
 
 ACCEPT_PAUSE_S = 0.1
@@ -129,7 +129,7 @@ class HttpServer:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
                 self._pause(error.strerror or str(error))
-                self._close_longest_idle()
+                self._close_longest_waiting()
                 await trio.sleep(ACCEPT_PAUSE_S)
             else:
                 self._resume()
@@ -137,17 +137,18 @@ class HttpServer:
 
     async def _make_room(self) -> None:
         while len(self._streams) >= self._most:
-            if not self._close_longest_idle():
+            if not self._close_longest_waiting():
                 self._pause(f"all {self._most} connections are in use")
             with trio.move_on_after(ACCEPT_PAUSE_S):
                 await self._wait_below(self._most)
 
-    def _close_longest_idle(self) -> bool:
-        """Let a client that waits for its next request make room for one that has it ready."""
-        idle = [stream for stream in self._streams if stream.phase is Phase.IDLE]
-        if idle:
-            min(idle, key=lambda stream: stream.deadline).end_idle()
-        return bool(idle)
+    def _close_longest_waiting(self) -> bool:
+        """Let a client that asks for nothing make room; who asked a moment ago stays, however many knock."""
+        longest = max(self._streams, key=lambda stream: stream.waiting_s, default=None)
+        if longest is None or longest.waiting_s < self._limits.crowded_idle_s:
+            return False
+        longest.end_waiting()
+        return True
 
     def _pause(self, reason: str) -> None:
         if not self._paused:

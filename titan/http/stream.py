@@ -55,6 +55,7 @@ class ClientStream(trio.abc.HalfCloseableStream):
         plain = transport.transport_stream if isinstance(transport, trio.SSLStream) else transport
         self.socket = plain.socket
         self.phase = Phase.NEW
+        self.phase_since = trio.current_time()
         self.broken = False
         self.on_late_head: Callable[[], Awaitable[None]] | None = None
         """Answers a head that came too slowly and closes our side."""
@@ -92,8 +93,13 @@ class ClientStream(trio.abc.HalfCloseableStream):
         if self.phase in (Phase.IDLE, Phase.NEW):
             self._enter(self.phase, min(self.deadline, trio.current_time() + self._limits.drain_idle_s))
 
-    def end_idle(self) -> None:
-        """Close an idle connection, unless a request is there already."""
+    @property
+    def waiting_s(self) -> float:
+        """How long it has been without any request; 0 while there is one."""
+        return trio.current_time() - self.phase_since if self.phase in (Phase.NEW, Phase.IDLE) else 0.0
+
+    def end_waiting(self) -> None:
+        """Close a connection without a request, unless one is there already."""
         self._enter(Phase.IDLE, trio.current_time())
 
     def _idle_s(self) -> float:
@@ -104,7 +110,9 @@ class ClientStream(trio.abc.HalfCloseableStream):
     def _enter(self, phase: Phase, deadline: float) -> None:
         if self.phase in (Phase.LINGER, Phase.CLOSED):
             return
-        self.phase = phase
+        if phase is not self.phase:
+            self.phase = phase
+            self.phase_since = trio.current_time()
         self.deadline = self._read_scope.deadline = deadline
 
     # trio's stream interface.
