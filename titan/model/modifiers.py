@@ -1,4 +1,4 @@
-"""Serialization modifiers of the API that change a document (IDTA-01002, 5.5 of our notes): level."""
+"""Serialization modifiers of the API that change a document (IDTA-01002, "SerializationModifiers"): level."""
 
 from typing import Any
 
