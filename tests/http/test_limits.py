@@ -6,7 +6,9 @@ import time
 import pytest
 import trio
 
-from tests.http.support import Client, large, running, text_of, wait_for
+from tests.http.support import Client, echo, large, running, text_of, wait_for
+from titan.api.messages import Request, Response
+from titan.api.operation import Operation
 from titan.http.limits import MIB, HttpLimits
 
 POST = b"POST /things HTTP/1.1\r\nHost: x\r\n"
@@ -72,6 +74,33 @@ async def test_what_a_refused_client_still_sends_is_dropped_for_the_linger_time_
         with pytest.raises(trio.BrokenResourceError), trio.fail_after(5):
             await drip(client, b"x", 0.01)
         assert 0.3 <= seconds_since(began) < 1
+
+
+async def test_large_bodies_together_take_no_more_memory_than_allowed(monkeypatch):
+    monkeypatch.setattr(HttpLimits, "max_unfinished_bytes", 300_000)
+    released = trio.Event()
+
+    async def answer(operation: Operation, request: Request) -> Response:
+        await released.wait()
+        return await echo(operation, request)
+
+    async with running(answer) as site:
+        held = [await site.connect() for _ in range(2)]
+        for client in held:
+            await client.send(POST + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000)
+        await wait_for(lambda: site.seen.in_progress == 2)
+        async with await site.connect() as late:
+            await late.send(POST + b"Content-Length: 200000\r\n\r\n" + b"x" * 150_000)
+            reply = await late.reply()
+            assert (reply.status, reply.headers["retry-after"], reply.headers["connection"]) == (503, "1", "close")
+        async with await site.connect() as small:
+            await small.send(POST + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000)
+            released.set()
+            assert (await small.reply()).status == 200
+        for client in held:
+            assert (await client.reply()).status == 200
+            await client.send(POST + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000)  # there is room again
+            assert (await client.reply()).status == 200
 
 
 async def test_a_slow_head_is_refused():

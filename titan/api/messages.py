@@ -1,6 +1,6 @@
 """What the transport gives and gets: neither side of it knows Quart or hypercorn (architecture 4.3)."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -27,7 +27,8 @@ class Response:
     """One answer. Transport matters (Date, compression, security headers, request ids) are added by the HTTP layer."""
 
     status: int
-    body: bytes | AsyncIterator[bytes] = b""
+    body: bytes | AsyncGenerator[bytes, None] = b""
+    """Whole, or in pieces; a generator is closed also where its pieces are not wanted any more."""
     headers: tuple[tuple[str, str], ...] = ()
     media_type: str | None = "application/json"
     """None where there is no body."""

@@ -20,7 +20,7 @@ from titan.api.messages import Response
 from titan.api.operation import Operation
 from titan.api.results import problem
 from titan.api.routing import Router
-from titan.http.body import Receive
+from titan.http.body import BodyBudget, Receive
 from titan.http.exchange import Exchange, Send
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
@@ -83,6 +83,7 @@ def make_app(
         answer=answer,
         observer=observer,
         limits=limits,
+        bodies=BodyBudget(limits.max_unfinished_bytes),
         pages=frozenset(path.encode("ascii") for path in paths),
         trusted_proxies=trusted_proxies,
     )

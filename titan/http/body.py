@@ -1,4 +1,4 @@
-"""Reading a request's body within its limits of size, time and rate."""
+"""Reading a request's body within its limits of size, time, rate and memory."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
@@ -10,46 +10,89 @@ from titan.http.limits import HttpLimits
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
+SMALL_BYTES = 64 * 1024
+"""What a body may take uncounted: who sends large bodies must not keep out who sends small ones."""
+
 
 class BodyFault(Enum):
     """Why there is no body."""
 
     TOO_LARGE = auto()
     TOO_SLOW = auto()
+    NO_ROOM = auto()  # too many other large bodies are in memory
     GONE = auto()  # the client closed, or sent something that is no HTTP
 
 
-def declared_bytes(headers: Mapping[str, str]) -> int | None:
-    """Return what `Content-Length` says; None for a chunked body, 0 where there is none; h11 checked the digits."""
-    if "transfer-encoding" in headers:
+class BodyBudget:
+    """The memory that the large bodies of all unfinished requests may take together."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._taken = 0
+
+    @property
+    def taken_bytes(self) -> int:
+        """What is in use, small bodies aside."""
+        return self._taken
+
+    def grow(self, more_bytes: int) -> bool:
+        """Take more of it; False, and nothing taken, where there is not so much left."""
+        if self._taken + more_bytes > self._max_bytes:
+            return False
+        self._taken += more_bytes
+        return True
+
+
+class Body:
+    """One request's body: what it takes of the budget is given back by `release`, when the request is finished."""
+
+    def __init__(self, headers: Mapping[str, str], limits: HttpLimits, budget: BodyBudget) -> None:
+        self._limits = limits
+        self._budget = budget
+        self._counted = 0
+        self.received_bytes = 0
+        self.is_complete = False
+        # h11 has checked the digits, and that there is one length only.
+        self._declared = None if "transfer-encoding" in headers else int(headers.get("content-length", "0"))
+
+    @property
+    def is_too_large(self) -> bool:
+        """True where the request itself says so, or has gone beyond the limit already."""
+        return max(self.received_bytes, self._declared or 0) > self._limits.max_body_bytes
+
+    def release(self) -> None:
+        """Give the memory back to the budget."""
+        self._budget.grow(-self._counted)
+        self._counted = 0
+
+    async def read(self, receive: Receive) -> bytes | BodyFault:
+        """Read all of it; what is too large by its own word is not read at all, a chunked one up to the limit."""
+        if self.is_too_large:
+            return BodyFault.TOO_LARGE
+        if self._declared == 0:  # its end is here already
+            self.is_complete = (await receive())["type"] == "http.request"
+            return b"" if self.is_complete else BodyFault.GONE
+        started = trio.current_time()
+        pieces: list[bytes] = []
+        with trio.CancelScope(deadline=self._limits.body_deadline(started, 0)) as scope:
+            while not self.is_complete:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return BodyFault.GONE
+                self.received_bytes += len(message["body"])
+                fault = self._fault()
+                if fault is not None:
+                    return fault
+                pieces.append(message["body"])
+                self.is_complete = not message["more_body"]
+                scope.deadline = self._limits.body_deadline(started, self.received_bytes)
+        return b"".join(pieces) if self.is_complete else BodyFault.TOO_SLOW
+
+    def _fault(self) -> BodyFault | None:
+        if self.is_too_large:
+            return BodyFault.TOO_LARGE
+        more = max(0, self.received_bytes - SMALL_BYTES) - self._counted
+        if not self._budget.grow(more):
+            return BodyFault.NO_ROOM
+        self._counted += more
         return None
-    return int(headers.get("content-length", "0"))
-
-
-async def read_body(receive: Receive, declared: int | None, limits: HttpLimits) -> bytes | BodyFault:
-    """Read all of it; what is too large by its own declaration is not read at all, a chunked one up to the limit."""
-    if declared is not None and declared > limits.max_body_bytes:
-        return BodyFault.TOO_LARGE
-    message = await receive() if declared == 0 else None
-    if message is not None:
-        return b"" if message["type"] == "http.request" else BodyFault.GONE
-    return await _read_in_time(receive, limits)
-
-
-async def _read_in_time(receive: Receive, limits: HttpLimits) -> bytes | BodyFault:
-    started = trio.current_time()
-    pieces: list[bytes] = []
-    received = 0
-    with trio.CancelScope(deadline=limits.body_deadline(started, 0)) as scope:
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                return BodyFault.GONE
-            received += len(message["body"])
-            if received > limits.max_body_bytes:
-                return BodyFault.TOO_LARGE
-            pieces.append(message["body"])
-            if not message["more_body"]:
-                return b"".join(pieces)
-            scope.deadline = limits.body_deadline(started, received)
-    return BodyFault.TOO_SLOW

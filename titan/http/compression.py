@@ -14,7 +14,6 @@ THREAD_BYTES = 64 * 1024
 LEVEL = 5
 
 _COMPRESSIBLE = re.compile(r"(text/.*|application/(.*\+)?(json|xml|openmetrics-text)|image/svg\+xml)(;.*)?")
-_CODING = re.compile(r"\s*([\w*.+-]+)\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?))?\s*")
 _SUFFIX = '-gzip"'
 
 
@@ -27,10 +26,19 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
         return False
     weights = {}
     for part in accept_encoding.lower().split(","):
-        found = _CODING.fullmatch(part)
-        if found:
-            weights[found[1]] = float(found[2] or 1)
+        coding, _, parameter = part.partition(";")
+        weights[coding.strip()] = _weight(parameter)
     return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
+
+
+def _weight(parameter: str) -> float:
+    """Read `q=0.5`; what is malformed counts as a refusal, since plain bytes are always understood."""
+    if not parameter.strip():
+        return 1.0
+    name, _, value = parameter.partition("=")
+    digits = value.strip()
+    is_number = digits.isascii() and digits.replace(".", "", 1).isdigit()
+    return float(digits) if name.strip() == "q" and is_number and len(digits) <= 5 and float(digits) <= 1 else 0.0
 
 
 def is_compressible(response: Response) -> bool:

@@ -1,7 +1,7 @@
 """One client's connection from accept to close: hypercorn's connection server over our stream and protocol."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import trio
 from hypercorn.events import Event, Updated
@@ -13,6 +13,24 @@ from hypercorn.utils import parse_socket_addr
 
 from titan.http.protocol import Http1Protocol, ServerConfig
 from titan.http.stream import ClientStream
+
+LINK = "titan.link"
+"""Key of the scope's extension that is the request's `Link`."""
+
+
+class Link(Protocol):
+    """What an application may ask of the connection that its request came by."""
+
+    @property
+    def is_broken(self) -> bool:
+        """True where the client is gone: what is sent goes nowhere."""
+
+    @property
+    def refused_status(self) -> int | None:
+        """The status with which the protocol itself answered, in the middle of the body."""
+
+    async def continue_if_awaited(self) -> None:
+        """Send '100 Continue' if the client waits for it before it sends its body."""
 
 
 class ConnectionServer(TCPServer):
@@ -65,6 +83,20 @@ class ConnectionServer(TCPServer):
         else:
             self.stream.request_started()
 
+    @property
+    def is_broken(self) -> bool:
+        """True where the client is gone: what is sent goes nowhere."""
+        return self.stream.broken
+
+    @property
+    def refused_status(self) -> int | None:
+        """The status with which the protocol itself answered, in the middle of the body."""
+        return self.protocol.refused_status
+
+    async def continue_if_awaited(self) -> None:
+        """Send '100 Continue' if the client waits for it before it sends its body."""
+        await self.protocol.continue_if_awaited()
+
     async def _refuse_late_head(self) -> None:
         await self.protocol.refuse(408)
 
@@ -78,5 +110,5 @@ class ConnectionServer(TCPServer):
     ) -> None:
         del sync_spawn, call_soon  # for applications that are not async
         extensions = cast("dict[str, Any]", scope["extensions"])  # type: ignore[typeddict-item]
-        extensions["titan.connection"] = self.protocol
+        extensions[LINK] = self
         await self._asgi_app(scope, receive, send)

@@ -5,17 +5,19 @@ much as everything that is done here.
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qsl
 
 import trio
 
 from titan.api.messages import Request, Response
-from titan.api.results import problem
+from titan.api.results import problem, unavailable
 from titan.api.routing import Match, not_found
 from titan.http import headers
-from titan.http.body import BodyFault, Receive, declared_bytes, read_body
+from titan.http.body import Body, BodyFault, Receive
+from titan.http.connection import LINK, Link
 from titan.http.observe import RequestRecord
 from titan.http.paths import BadPath, origin_form, path_segments
 from titan.http.reply import Reply, make_reply
@@ -40,15 +42,15 @@ class Exchange:
         self._site = site
         self._page = page
         self._scope = scope
+        self._link: Link = scope["extensions"][LINK]
         self._started = time.perf_counter()
         self._read_at = self._started
         self._headers = headers.as_mapping(scope["headers"])
         self._request_id = headers.request_id(self._headers)
         self._operation = "unknown"
-        self._received = 0
+        self._body = Body(self._headers, site.limits, site.bodies)
         self._sent = 0
         self._status = CLIENT_GONE
-        self._is_read = False
         self._has_begun = False
 
     async def __call__(self, receive: Receive, send: Send) -> None:
@@ -65,6 +67,7 @@ class Exchange:
                 text = "the server failed; its log says why under this correlationId"
                 await self._send(problem(500, text, request_id=self._request_id), receive, send)
         finally:
+            self._body.release()
             observer.request_finished(self._record())
 
     # The request.
@@ -110,14 +113,9 @@ class Exchange:
         return found
 
     async def _read(self, receive: Receive) -> bytes | BodyFault:
-        limits = self._site.limits
-        declared = declared_bytes(self._headers)
-        if "expect" in self._headers and (declared is None or declared <= limits.max_body_bytes):
-            await self._scope["extensions"]["titan.connection"].continue_if_awaited()
-        body = await read_body(receive, declared, limits)
-        if isinstance(body, bytes):
-            self._is_read = True
-            self._received = len(body)
+        if "expect" in self._headers and not self._body.is_too_large:
+            await self._link.continue_if_awaited()
+        body = await self._body.read(receive)
         self._read_at = time.perf_counter()
         return body
 
@@ -128,8 +126,11 @@ class Exchange:
                 return problem(413, text, request_id=self._request_id)
             case BodyFault.TOO_SLOW:
                 return problem(408, "the body did not arrive in time", request_id=self._request_id)
+            case BodyFault.NO_ROOM:
+                text = "too many large bodies are being read at the same time"
+                return unavailable(text, request_id=self._request_id)
             case BodyFault.GONE:
-                self._status = self._scope["extensions"]["titan.connection"].broken_body_status or CLIENT_GONE
+                self._status = self._link.refused_status or CLIENT_GONE
                 return None
 
     async def _run(self, match: Match, base: str, body: bytes) -> Response:
@@ -170,7 +171,7 @@ class Exchange:
         self._status = reply.status
         if headers.asks_for_timing(self._headers):
             reply.headers.append((b"server-timing", self._timing().encode()))
-        if self._is_read:
+        if self._body.is_complete:
             await self._send_messages(reply, send)
             return
         reply.headers.append((b"connection", b"close"))
@@ -189,10 +190,13 @@ class Exchange:
         else:
             await self._send_pieces(reply.body, send)
 
-    async def _send_pieces(self, body: AsyncIterator[bytes], send: Send) -> None:
-        async for piece in body:
-            self._sent += len(piece)
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    async def _send_pieces(self, body: AsyncGenerator[bytes, None], send: Send) -> None:
+        async with aclosing(body):
+            async for piece in body:
+                self._sent += len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if self._link.is_broken:
+                    return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _timing(self) -> str:
@@ -207,11 +211,12 @@ class Exchange:
             path=self._scope["raw_path"].decode("ascii"),
             status=self._status,
             duration_s=time.perf_counter() - self._started,
-            received_bytes=self._received,
+            received_bytes=self._body.received_bytes,
             sent_bytes=self._sent,
             request_id=self._request_id,
             client=headers.client_address(peer[0] if peer else "", self._headers, self._site.trusted_proxies),
             traceparent=headers.traceparent(self._headers),
+            is_complete=not self._link.is_broken,
         )
 
 

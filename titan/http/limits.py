@@ -34,6 +34,11 @@ class HttpLimits:
     crowded_idle_s: float = 1.0
     """Where no further connection can be taken: how long one must have been without a request to make room."""
 
+    @property
+    def max_unfinished_bytes(self) -> int:
+        """What the large bodies of all unfinished requests may take together; beyond it they get 503."""
+        return max(128 * MIB, 2 * self.max_body_bytes)
+
     def body_deadline(self, started: float, received_bytes: int) -> float:
         """Return until when more of a body may come, given its start and what has come so far (same clock)."""
         return started + max(self.body_timeout_s, received_bytes / self.body_min_bytes_per_s)

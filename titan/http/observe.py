@@ -26,6 +26,8 @@ class RequestRecord:
     traceparent: str | None
     """W3C trace context as sent, if well-formed."""
     caller: str = "anonymous"
+    is_complete: bool = True
+    """False where the connection broke before the answer was out."""
 
 
 def malformed_request(status: int, client: str, request_id: str) -> RequestRecord:

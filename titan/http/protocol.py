@@ -87,7 +87,7 @@ class Http1Protocol(H11Protocol):
     """
 
     config: ServerConfig
-    broken_body_status: int | None = None
+    refused_status: int | None = None
     """Set where a request was refused in the middle of its body, when it had reached the application already."""
 
     def __init__(self, *args: Any) -> None:
@@ -164,7 +164,7 @@ class Http1Protocol(H11Protocol):
             return
         request_id = new_request_id()
         if self.stream is not None:  # the application has the request, and will record it
-            self.broken_body_status = status_code = 400
+            self.refused_status = status_code = 400
         else:
             if status_code == 431 and b"\n" not in unread and self.connection.their_state is h11.ERROR:
                 status_code = 414

@@ -1,6 +1,6 @@
 """From a handler's answer to the head and body that are sent."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from titan.api.messages import Response
@@ -14,7 +14,7 @@ class Reply:
 
     status: int
     headers: RawHeaders
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncGenerator[bytes, None]
 
 
 async def make_reply(response: Response, request: Mapping[str, str], request_id: str, *, is_tls: bool) -> Reply:

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from titan.api.messages import Request, Response
 from titan.api.operation import Operation
 from titan.api.routing import Router
+from titan.http.body import BodyBudget
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
 from titan.http.paths import Mounts
@@ -24,6 +25,7 @@ class Site:
     answer: Answer
     observer: RequestObserver
     limits: HttpLimits
+    bodies: BodyBudget
     pages: frozenset[bytes]
     """Paths that are Quart's: health, metrics, documentation."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]

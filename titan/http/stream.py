@@ -67,11 +67,13 @@ class ClientStream(trio.abc.HalfCloseableStream):
         """Make the TLS handshake, if there is one to make; False where the client failed to or was too slow."""
         if not isinstance(self._transport, trio.SSLStream):
             return True
-        with trio.move_on_after(self._limits.handshake_timeout_s):
+        self.deadline = trio.current_time() + self._limits.handshake_timeout_s
+        with trio.CancelScope(deadline=self.deadline) as self._read_scope:
             try:
                 await self._transport.do_handshake()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return False
+            self.deadline = trio.current_time() + self._head_time_s()
             return True
         return False
 
@@ -84,13 +86,13 @@ class ClientStream(trio.abc.HalfCloseableStream):
     def request_finished(self, *, next_has_begun: bool) -> None:
         """State that the answer is out and the connection stays open."""
         if next_has_begun:
-            self._enter(Phase.HEAD, trio.current_time() + self._limits.head_timeout_s)
+            self._enter(Phase.HEAD, trio.current_time() + self._head_time_s())
         else:
-            self._enter(Phase.IDLE, trio.current_time() + self._idle_s())
+            self._enter(Phase.IDLE, trio.current_time() + self._at_most_drain(self._limits.keep_alive_s))
 
     def start_drain(self) -> None:
-        """Give an idle connection `drain_idle_s` for a request that is on its way; busy ones finish first."""
-        if self.phase in (Phase.IDLE, Phase.NEW):
+        """Give a connection without a request `drain_idle_s` for one that is on its way; busy ones finish first."""
+        if self.phase in (Phase.NEW, Phase.HEAD, Phase.IDLE):
             self._enter(self.phase, min(self.deadline, trio.current_time() + self._limits.drain_idle_s))
 
     @property
@@ -102,10 +104,11 @@ class ClientStream(trio.abc.HalfCloseableStream):
         """Close a connection without a request, unless one is there already."""
         self._enter(Phase.IDLE, trio.current_time())
 
-    def _idle_s(self) -> float:
-        if self._is_draining():
-            return min(self._limits.keep_alive_s, self._limits.drain_idle_s)
-        return self._limits.keep_alive_s
+    def _head_time_s(self) -> float:
+        return self._at_most_drain(self._limits.head_timeout_s)
+
+    def _at_most_drain(self, time_s: float) -> float:
+        return min(time_s, self._limits.drain_idle_s) if self._is_draining() else time_s
 
     def _enter(self, phase: Phase, deadline: float) -> None:
         if self.phase in (Phase.LINGER, Phase.CLOSED):
@@ -133,7 +136,7 @@ class ClientStream(trio.abc.HalfCloseableStream):
 
     def _head_deadline(self) -> float:
         # The first head's time runs from the accept, so that a silent client is no cheaper to hold than a slow one.
-        return self.deadline if self.phase is Phase.NEW else trio.current_time() + self._limits.head_timeout_s
+        return self.deadline if self.phase is Phase.NEW else trio.current_time() + self._head_time_s()
 
     async def _receive_in_time(self, max_bytes: int | None) -> bytes | None:
         with trio.CancelScope(deadline=self.deadline) as self._read_scope:
@@ -159,7 +162,7 @@ class ClientStream(trio.abc.HalfCloseableStream):
 
     async def _send_piece(self, piece: memoryview) -> None:
         try:
-            with trio.move_on_after(self._limits.write_timeout_s) as scope:
+            with trio.CancelScope(deadline=trio.current_time() + self._limits.write_timeout_s) as scope:
                 await self._transport.send_all(piece)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.broken = True

@@ -70,6 +70,18 @@ async def test_50_clients_that_stop_reading_do_not_hold_the_drain():
     assert 1 <= site.stop_took_s < 1.5
 
 
+async def test_heads_that_are_still_coming_do_not_hold_the_drain():
+    async with instance(shutdown_s=5, limits=HttpLimits(drain_idle_s=0.2, linger_s=0.1)) as site:
+        clients = [await site.connect() for _ in range(5)]
+        for client in clients:
+            await client.send(b"GET /things HTTP/1.1\r\n")
+        await wait_for(lambda: site.actor.connections == 5)
+        await site.stop()
+        for client in clients:
+            assert (await client.reply()).status == 408
+    assert site.stop_took_s < 1
+
+
 async def test_cancelled_it_ends_at_once_though_clients_do_not_read():
     async with instance(large) as site:
         for _ in range(5):
