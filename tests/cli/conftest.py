@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli import stores
+from tests.support.sqlite_files import fresh_database
 from titan.cli.main import run
 
 ROOT = Path(__file__).parents[2]
@@ -46,13 +46,7 @@ def titan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[Any]) -
     return call
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder to be copied, never to be used."""
-    return stores.make_empty(tmp_path_factory.mktemp("empty") / "data")
-
-
 @pytest.fixture
-def data_dir(empty_store: Path, tmp_path: Path) -> Path:
-    """A data folder with an empty store, the test's own."""
-    return stores.copy(empty_store, tmp_path / "data")
+def data_dir(tmp_path: Path) -> Path:
+    """A data folder with an empty store."""
+    return fresh_database(tmp_path / "data" / "titan.db").parent

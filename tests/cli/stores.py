@@ -1,25 +1,11 @@
-"""Stores for the tests of commands, and a look into them."""
+"""A look into the stores that the tests of commands leave behind."""
 
-import shutil
 from pathlib import Path
 
 import trio
 
 from titan.cli.transfer.stores import reading
 from titan.store.contract import Change, Changes
-from titan.store.sqlite.prepare import prepare
-
-
-def make_empty(folder: Path) -> Path:
-    """Make a data folder with an empty, migrated store."""
-    trio.run(prepare, folder / "titan.db")
-    return folder
-
-
-def copy(template: Path, folder: Path) -> Path:
-    """Make a data folder like another one: migrating anew for each test would take most of the tests' time."""
-    shutil.copytree(template, folder)
-    return folder
 
 
 def changes(data_dir: Path) -> list[Change]:

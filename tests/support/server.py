@@ -16,14 +16,25 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import trio
 
 ROOT = Path(__file__).parents[2]
 READY_S = 20.0
-STOP_S = 25.0  # the hard deadline of the process is 20 s
 PROGRAM = (sys.executable, "-m", "titan", "serve")
+STOP_S = 25.0  # the hard deadline of the process is 20 s
 _OURS = ("TITAN_", "DATABASE_", "REDIS_", "OIDC_")
+
+
+class Options(TypedDict, total=False):
+    """How a server is started; all may be left out."""
+
+    settings: Mapping[str, str]  # environment variables
+    arguments: Sequence[str]  # of `titan serve`
+    port: int
+    stdout: int  # a descriptor for its standard output, which is then missing from `Server.logs()`
+    program: Sequence[str]  # instead of PROGRAM
 
 
 class ServerFailed(AssertionError):
@@ -51,27 +62,22 @@ class Server:
     def __init__(
         self,
         data_dir: Path,
-        *,
-        settings: Mapping[str, str] | None = None,
-        arguments: Sequence[str] = (),
-        port: int | None = None,
-        stdout: int | None = None,
-        program: Sequence[str] = PROGRAM,
+        **options: Unpack[Options],
     ) -> None:
         self.data_dir = data_dir
-        self.port = port or free_port()
+        self.port = options.get("port", 0) or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         data_dir.parent.mkdir(parents=True, exist_ok=True)
         self._log = data_dir.parent / f"{data_dir.name}.server-{self.port}.log"
         own = {"TITAN_DATA_DIR": str(data_dir), "TITAN_HOST": "127.0.0.1", "TITAN_PORT": str(self.port)}
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*program, *arguments],
+                [*options.get("program", PROGRAM), *options.get("arguments", ())],
                 stdin=subprocess.DEVNULL,
-                stdout=output if stdout is None else stdout,
+                stdout=options.get("stdout", output),
                 stderr=output,
                 cwd=data_dir.parent,
-                env=clean_environment({**own, **(settings or {})}),
+                env=clean_environment({**own, **options.get("settings", {})}),
                 start_new_session=True,  # its children go with it, and a Ctrl-C at the tests is not its business
             )
 
@@ -143,18 +149,10 @@ class Server:
 @contextlib.contextmanager
 def serving(
     data_dir: Path,
-    *,
-    settings: Mapping[str, str] | None = None,
-    arguments: Sequence[str] = (),
-    port: int | None = None,
-    stdout: int | None = None,
-    program: Sequence[str] = PROGRAM,
+    **options: Unpack[Options],
 ) -> Iterator[Server]:
-    """Run a ready server for the time of the block. A failing block carries the server's output as a note.
-
-    `stdout`: a descriptor for its standard output, which is then missing from `Server.logs()`.
-    """
-    server = Server(data_dir, settings=settings, arguments=arguments, port=port, stdout=stdout, program=program)
+    """Run a ready server for the time of the block. A failing block carries the server's output as a note."""
+    server = Server(data_dir, **options)
     try:
         server.wait_ready()
         yield server
@@ -168,14 +166,10 @@ def serving(
 @contextlib.asynccontextmanager
 async def serving_async(
     data_dir: Path,
-    *,
-    settings: Mapping[str, str] | None = None,
-    arguments: Sequence[str] = (),
-    port: int | None = None,
-    program: Sequence[str] = PROGRAM,
+    **options: Unpack[Options],
 ) -> AsyncIterator[Server]:
     """Like `serving`, for trio: starting and stopping wait in a thread."""
-    server = Server(data_dir, settings=settings, arguments=arguments, port=port, program=program)
+    server = Server(data_dir, **options)
     try:
         await trio.to_thread.run_sync(server.wait_ready)
         yield server

@@ -13,9 +13,10 @@ import click
 import trio
 
 from titan.cli.options import config_option, load_settings
-from titan.cli.transfer.report import counted, printable
-from titan.cli.transfer.stores import first, reading, store_errors
+from titan.cli.transfer.report import counted, shown
+from titan.cli.transfer.stores import reading, store_errors
 from titan.cli.transfer.target import Occupied, check_target, whole_file
+from titan.exits import ExitCode
 from titan.model.environment import SECTIONS, join
 from titan.store.contract import Kind, Store
 
@@ -63,15 +64,14 @@ def command(out: Path, *, ids: tuple[str, ...], file_format: str | None, force: 
             outcome = trio.run(_export, database, file, wanted)
             if isinstance(outcome, Failed):
                 raise click.ClickException(outcome.reason)
-    except* Occupied as group:
-        raise click.UsageError(str(first(group))) from None
-    except* OSError as group:
-        error = first(group)
+    except Occupied as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
         if error.errno == errno.EPIPE:
-            raise error from None  # the reader of standard output has gone; the program as a whole deals with that
+            raise  # the reader of standard output has gone; the program as a whole deals with that
         raise click.ClickException(f"cannot write {out}: {error.strerror}") from None
     click.echo(f"{counted(outcome, 'document')} exported", err=True)
-    return 0
+    return ExitCode.DONE
 
 
 def _opened(out: Path, *, force: bool) -> AbstractContextManager[BinaryIO]:
@@ -94,7 +94,7 @@ async def _write(store: Store, file: BinaryIO, ids: Sequence[str]) -> int | Fail
     keys = [(kind, one) for kind in SECTIONS.values() for one in ids if await store.get(kind, one) is not None]
     missing = [one for one in ids if one not in {document_id for _, document_id in keys}]
     if missing:
-        return Failed("\n".join(f"there is no document with the id {printable(one)}" for one in missing))
+        return Failed("\n".join(f"there is no document with the id {shown(one)}" for one in missing))
     count = 0
 
     async def counted() -> AsyncGenerator[tuple[Kind, bytes], None]:

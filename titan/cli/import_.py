@@ -11,14 +11,16 @@ import trio
 
 from titan.cli.options import config_option, json_option, load_settings
 from titan.cli.transfer.files import PATH, Found, find
-from titan.cli.transfer.importer import Existing, Importer, Policy
+from titan.cli.transfer.importer import Importer, Policy
 from titan.cli.transfer.progress import progress
 from titan.cli.transfer.report import JsonReport, Report, TableReport
 from titan.cli.transfer.rows import Row, Status
-from titan.cli.transfer.stores import store_errors, writing
+from titan.cli.transfer.settling import Existing
+from titan.cli.transfer.stores import StoreFailed, store_errors, writing
+from titan.exits import ExitCode
 
-STOP_S: Final = 35.0
-"""How long writes in flight may take to end after a signal; longer than the store's patience with a busy lock."""
+STOP_S: Final = 10.0
+"""How long writes in flight may take to end after a signal; what has not ended then is reported as unknown."""
 
 
 @click.command("import")
@@ -66,12 +68,16 @@ def command(
         report = JsonReport(sys.stdout)
     else:
         report = TableReport(sys.stdout, [file.path for file in found], verbose=verbose)
-    with store_errors(), progress(found) as advance:
-        stopped = trio.run(
-            _import, settings.database.sqlite_path, Policy(lenient, existing), found, report.add, advance
-        )
+    try:
+        with store_errors(), progress(found) as advance:
+            stopped = trio.run(
+                _import, settings.database.sqlite_path, Policy(lenient, existing), found, report.add, advance
+            )
+    except StoreFailed as error:
+        report.close(error.message)
+        raise
     report.close(stopped)
-    return 1 if report.counts[Status.REFUSED] or stopped is not None else 0
+    return ExitCode.FAILED if report.counts[Status.REFUSED] or stopped is not None else ExitCode.DONE
 
 
 async def _import(

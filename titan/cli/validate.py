@@ -12,7 +12,8 @@ import click
 from titan.cli.options import json_option
 from titan.cli.transfer.files import PATH, Found, find
 from titan.cli.transfer.reading import Item, RejectedFile, RejectedItem, Repeat, Repeats, Source, id_of, open_source
-from titan.cli.transfer.report import counted, named, printable
+from titan.cli.transfer.report import counted, named, shown
+from titan.exits import ExitCode
 from titan.model.documents import Unacceptable, prepare
 from titan.model.verification import Violation
 from titan.store.contract import Kind
@@ -56,7 +57,7 @@ def command(paths: tuple[Path, ...], *, as_json: bool) -> int:
     sums = Sums()
     show = _show_json if as_json else _show
     show(check(find(paths), sums), sums)
-    return 1 if sums.violations else 0
+    return ExitCode.FAILED if sums.violations else ExitCode.DONE
 
 
 def check(files: Iterable[Found], sums: Sums) -> Iterator[Finding]:
@@ -101,8 +102,8 @@ def _count(sums: Sums, finding: Finding) -> Finding:
 
 def _show(findings: Iterable[Finding], sums: Sums) -> None:
     for finding in findings:
-        subject = [] if finding.kind is None else [f"{finding.kind} {printable(finding.id or '(no id)')}"]
-        click.echo(": ".join([printable(str(finding.file)), *subject, printable(str(finding.violation))]))
+        subject = [] if finding.kind is None else [f"{finding.kind} {shown(finding.id or '(no id)')}"]
+        click.echo(": ".join([shown(str(finding.file)), *subject, shown(str(finding.violation))]))
     looked_at = f"{counted(sums.documents, 'document')} in {counted(sums.files, 'file')}"
     click.echo(f"{looked_at}: {counted(sums.violations, 'violation') if sums.violations else 'no violations'}")
 

@@ -267,6 +267,10 @@ class OutcomeUnknown(StoreUnavailable):
     """A write was sent and its end was not seen: it may be committed. A retry with the same idempotency key is safe."""
 
 
+class StoreClosed(StoreUnavailable):
+    """This store object serves nobody any more, at its owner's will or for the reason given; asking again is no use."""
+
+
 class StoreFull(StoreUnavailable):
     """There is no room for the write; reads go on. Said to the client as 507."""
 

@@ -1,16 +1,15 @@
 """Taking documents into a store: what becomes of each, and that nothing is written that is there already.
 
 Not promised: all or nothing. Each document is one write; an import that stops half-way has taken what its report says,
-and the next one finds that unchanged.
+and the next one finds that unchanged. Nor the order in which documents of different ids are written.
 
 Promised: of an id that a file gives twice the first counts. Documents of one id are settled in the order of the files,
-whatever else is in flight. A document with the same content is not written: no revision, no event.
+whatever else is in flight.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final
 
 import trio
 
@@ -24,32 +23,18 @@ from titan.cli.transfer.reading import (
     Source,
     id_of,
     open_source,
-    same_content,
 )
 from titan.cli.transfer.rows import Row, Status
-from titan.model.documents import Prepared, Unacceptable, assemble, prepare
+from titan.cli.transfer.settling import Existing, Hopeless, Verdict, settle
+from titan.model.documents import Prepared, Unacceptable, prepare
 from titan.model.verification import Violation
-from titan.store import contract
-from titan.store.contract import Document, Kind, Store, WriteMode
+from titan.store.contract import Kind, Store
 
 IN_FLIGHT: Final = 128
 """Writes at once: enough for the store to commit many with one fsync."""
 
 MAX_IN_FLIGHT_BYTES: Final = 16 * 1024 * 1024
 """Documents waiting for their write, by size; one larger document goes alone."""
-
-PATIENCE_S: Final = 30.0
-"""How long a store that cannot serve (a lock held by another process, say) is asked again before the import stops."""
-
-_ATTEMPTS: Final = 10  # others may write the same document between our look and our write, but not for ever
-
-
-class Existing(StrEnum):
-    """What to do with a document that exists with other content."""
-
-    REFUSE = "refuse"
-    REPLACE = "replace"
-    SKIP = "skip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +43,6 @@ class Policy:
 
     lenient: bool = True
     existing: Existing = Existing.REFUSE
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    status: Status
-    reason: str = ""
 
 
 class Importer:
@@ -89,7 +68,7 @@ class Importer:
     async def run(self, files: Iterable[Found], advance: Callable[[int], None]) -> None:
         """Take every document of the files; `advance` is told the bytes dealt with.
 
-        Cancelling leaves writes in flight that may or may not be committed; `stop` does not.
+        Cancelling cuts off writes in flight, which may be committed or not; `stop` does not.
         """
         async with trio.open_nursery() as nursery:
             with self._beginning:
@@ -140,49 +119,20 @@ class Importer:
 
     async def _settle(self, item: Item, prepared: Prepared) -> None:
         document = prepared.document
-        key = (document.kind, document.id)
+        verdict: Verdict | Hopeless = Hopeless("cut off: it may be in the store or not")
         try:
-            verdict = await self._patiently(document)
-            self._record(row(item, verdict.status, verdict.reason, document.id, prepared.violations))
+            verdict = await settle(
+                self._store, document, self._policy.existing, is_patient=lambda: self.stopped is None
+            )
         finally:
+            if isinstance(verdict, Hopeless):
+                self.stop(verdict.reason)
+                verdict = Verdict(Status.REFUSED, verdict.reason)
+            self._record(row(item, verdict.status, verdict.reason, document.id, prepared.violations))
             self._bytes_in_flight -= len(item.raw)
             self._slots.release()
-            self._settling.pop(key).set()
+            self._settling.pop((document.kind, document.id)).set()
             self._room.unpark_all()
-
-    async def _patiently(self, document: Document) -> _Verdict:
-        """Settle a document, again while the store cannot serve; give up on the whole import when it stays so."""
-        deadline = trio.current_time() + PATIENCE_S
-        while True:
-            try:
-                return await self._decide(document)
-            except (contract.StoreFull, contract.StoreDamaged) as error:
-                self.stop(error.reason)
-                return _Verdict(Status.REFUSED, error.reason)
-            except contract.StoreUnavailable as error:
-                if self.stopped is not None or trio.current_time() + error.retry_after_s > deadline:
-                    self.stop(f"the store cannot serve: {error.reason}")
-                    return _Verdict(Status.REFUSED, error.reason)
-                await trio.sleep(error.retry_after_s)
-
-    async def _decide(self, document: Document) -> _Verdict:
-        for _ in range(_ATTEMPTS):
-            current = await self._store.get(document.kind, document.id, with_blobs=True)
-            if current is None:
-                outcome = await self._store.write(document, WriteMode.CREATE)
-            elif same_content(current.body, assemble(document)):
-                return _Verdict(Status.SKIPPED, "same content")
-            elif self._policy.existing is Existing.REFUSE:
-                return _Verdict(Status.REFUSED, "exists with other content (see --replace, --skip-existing)")
-            elif self._policy.existing is Existing.SKIP:
-                return _Verdict(Status.SKIPPED, "exists with other content")
-            else:
-                unchanged = contract.IfMatch((current.revision,))
-                outcome = await self._store.write(document, WriteMode.REPLACE, precondition=unchanged)
-            verdict = _verdict(outcome)
-            if verdict is not None:
-                return verdict
-        return _Verdict(Status.REFUSED, "others keep changing it")
 
 
 def row(item: Item, status: Status, reason: str, document_id: str | None, found: tuple[Violation, ...]) -> Row:
@@ -195,18 +145,3 @@ def refusal(item: Item, unacceptable: Unacceptable) -> Row:
     first, *more = unacceptable.violations
     reason = f"{first} (and {len(more)} more)" if more else str(first)
     return row(item, Status.REFUSED, reason, id_of(item.raw), unacceptable.violations)
-
-
-def _verdict(outcome: contract.WriteOutcome) -> _Verdict | None:
-    """Turn the store's answer into ours; None: somebody else was quicker, look again."""
-    match outcome:
-        case contract.Created():
-            return _Verdict(Status.TAKEN)
-        case contract.Replaced():
-            return _Verdict(Status.CHANGED)
-        case contract.AlreadyExists() | contract.PreconditionFailed() | contract.NotFound():
-            return None
-        case contract.Deleted() | contract.Replayed() | contract.IdempotencyMismatch() | contract.IdempotencyRunning():
-            raise AssertionError(f"a write without idempotency key cannot have the outcome {outcome}")
-        case _:
-            assert_never(outcome)

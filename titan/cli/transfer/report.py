@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TextIO
 
 from titan.cli.transfer.rows import Row, Status
 from titan.model.identifiers import MAX_ID_CHARACTERS
+from titan.printable import printable
 
 MAX_LISTED: Final = 100
 """Lines of one table; what is beyond is counted. `--json` and `--verbose` list everything."""
@@ -20,13 +21,9 @@ MAX_SHOWN: Final = MAX_ID_CHARACTERS
 """Characters of one text; every id that may be one is shown whole."""
 
 
-def printable(text: str) -> str:
+def shown(text: str) -> str:
     """Return the text as it may be shown in a terminal: one line, nothing that moves the cursor, not endless."""
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text[:MAX_SHOWN]
-    )
-    return shown if len(text) <= MAX_SHOWN else shown + "…"
+    return printable(text) if len(text) <= MAX_SHOWN else printable(text[:MAX_SHOWN]) + "…"
 
 
 def counted(number: int, noun: str) -> str:
@@ -115,7 +112,9 @@ class TableReport:
             self._keep(self._violating, row)
 
     def close(self, stopped: str | None = None) -> None:
-        """Print the tables; `stopped` says why the end was not reached."""
+        """Print the tables, if anything came to be reported; `stopped` says why the end was not reached."""
+        if not self.counts:
+            return
         from titan.cli.transfer.tables import Tables  # noqa: PLC0415  (rich costs 0.1 s; only what prints needs it)
 
         tables = Tables(self._out, self._limit)
@@ -124,7 +123,7 @@ class TableReport:
         tables.reasons(self._reasons)
         tables.violations(self._in_order(self._violating), self._violating_count)
         if stopped is not None:
-            tables.line(f"Stopped before the end: {printable(stopped)}")
+            tables.line(f"Stopped before the end: {shown(stopped)}")
 
     def _keep(self, rows: list[Row], row: Row) -> None:
         if self._limit is None or len(rows) < self._limit:

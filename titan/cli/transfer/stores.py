@@ -8,6 +8,7 @@ from typing import TypeVar
 import click
 import trio
 
+from titan.exits import ExitCode
 from titan.store.contract import StoreDamaged, StoreUnavailable
 from titan.store.schema import SchemaUnfit, unfit
 from titan.store.sqlite.client import WriterFailed
@@ -23,10 +24,10 @@ class StoreFailed(click.ClickException):
     """The store cannot be used: exit code 1."""
 
 
-class SchemaFailed(click.ClickException):
-    """The store has a schema that this version cannot serve."""
+class SchemaFailed(StoreFailed):
+    """The store has a schema that this version cannot serve: exit code 4."""
 
-    exit_code = 4
+    exit_code = ExitCode.SCHEMA
 
 
 @asynccontextmanager
@@ -43,13 +44,15 @@ async def reading(path: Path) -> AsyncIterator[SqliteStore]:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn what a store raises, alone or in groups, into a command's end: one line and an exit code."""
+    """End a command with one line and an exit code where the store fails; take file errors out of their groups."""
     try:
         yield
     except* SchemaUnfit as group:
         raise SchemaFailed(str(first(group))) from None
     except* (DataFolderUnusable, UpgradeFailed, StoreDamaged, StoreUnavailable, WriterFailed) as group:
         raise StoreFailed(str(first(group))) from None
+    except* OSError as group:
+        raise first(group) from None
 
 
 def first(group: BaseExceptionGroup[E]) -> E:

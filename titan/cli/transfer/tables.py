@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from titan.cli.transfer.report import printable
+from titan.cli.transfer.report import shown
 from titan.cli.transfer.rows import Row, Status
 
 _UNBOUNDED = 100_000  # characters; wider than any line of ours
@@ -84,4 +84,4 @@ def name(row: Row) -> str:
 
 
 def _cell(text: str) -> Text:
-    return Text(printable(text), overflow="fold")
+    return Text(shown(text), overflow="fold")

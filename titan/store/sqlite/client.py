@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from titan.store.contract import OutcomeUnknown, StoreUnavailable
+from titan.store.contract import OutcomeUnknown, StoreClosed, StoreUnavailable
 from titan.store.sqlite import wire
 
 MAX_UNANSWERED = 512
@@ -88,7 +88,7 @@ class WriterClient:
         unseen. Raises `OutcomeUnknown` where the process dies in between.
         """
         if self._closed_because:
-            raise StoreUnavailable(self._closed_because)
+            raise StoreClosed(self._closed_because)
         pending = _Pending(request)
         self._queue.append(pending)
         self._changed.set()
@@ -141,7 +141,7 @@ class WriterClient:
         self._closed_because = reason
         while self._queue:
             pending = self._queue.popleft()
-            pending.error = StoreUnavailable(reason)
+            pending.error = StoreClosed(reason)
             pending.done.set()
 
     async def _start(self) -> tuple[trio.Process, trio.SocketStream]:

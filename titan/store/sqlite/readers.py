@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import trio
 
-from titan.store.contract import StoreDamaged, StoreUnavailable
+from titan.store.contract import StoreClosed, StoreDamaged, StoreUnavailable
 
 LONG_READS = 3
 """How many long reads run at a time; the others wait within their callers' scopes."""
@@ -46,7 +46,7 @@ class Readers:
     def here(self, read: "Read[T]") -> T:
         """Run a short read on this thread. Raises `WouldWait` where a lock is in the way."""
         if self._inline is None:
-            raise StoreUnavailable("the store is closed")
+            raise StoreClosed("the store is closed")
         try:
             return read(self._inline)
         except sqlite3.Error as error:
@@ -101,7 +101,7 @@ class _Job:
     def run(self, read: "Read[T]") -> T:
         """Read with an idle connection; there is one for each token of the limiter."""
         if not self._idle:
-            raise StoreUnavailable("the store is closed")
+            raise StoreClosed("the store is closed")
         db = self._idle.pop()
         try:
             with self._guard:

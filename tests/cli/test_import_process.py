@@ -1,0 +1,141 @@
+"""`titan import` as a process: signals, a terminal, memory."""
+
+import json
+import os
+import pty
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli import stores
+from tests.cli.conftest import EXAMPLE
+from tests.support.server import clean_environment
+
+TITAN = [sys.executable, "-m", "titan"]
+
+
+def many(path: Path, count: int, padding: int = 0) -> Path:
+    text = {"language": "en", "text": "x" * padding}
+    with path.open("w") as file:
+        file.write('{"submodels":[')
+        for number in range(count):
+            submodel = {"modelType": "Submodel", "id": f"https://example.com/sm/{number}", "description": [text]}
+            file.write(("," if number else "") + json.dumps(submodel))
+        file.write("]}")
+    return path
+
+
+def taken(data_dir: Path) -> int:
+    with closing(sqlite3.connect(data_dir / "titan.db")) as db:
+        (count,) = db.execute("SELECT count(*) FROM outbox").fetchone()
+        return int(count)
+
+
+def children_files(pid: int) -> Iterator[Path]:
+    return Path(f"/proc/{pid}/task").glob("*/children")
+
+
+def wait_for(data_dir: Path, count: int, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 30
+    while taken(data_dir) < count:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_cleanly_with_the_report_of_what_was_done(data_dir, tmp_path, number):
+    path = many(tmp_path / "many.json", 20_000)
+    with subprocess.Popen(
+        [*TITAN, "import", "--json", path],
+        env=clean_environment({"TITAN_DATA_DIR": str(data_dir)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for(data_dir, 100, process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    report = json.loads(out)
+    assert (process.returncode, err) == (1, "")
+    assert report["stopped"] == f"by {number.name}"
+    assert Counter(row["status"] for row in report["documents"]) == {"taken": len(stores.changes(data_dir))}
+    assert 100 <= report["summary"]["taken"] < 20_000
+
+
+def test_a_writer_process_that_dies_ends_it_with_the_report_and_a_reason(data_dir, tmp_path):
+    path = many(tmp_path / "many.json", 20_000)
+    with subprocess.Popen(
+        [*TITAN, "import", "--json", path],
+        env=clean_environment({"TITAN_DATA_DIR": str(data_dir)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for(data_dir, 100, process)
+        [child] = [int(pid) for tasks in children_files(process.pid) for pid in tasks.read_text().split()]
+        os.kill(child, signal.SIGKILL)
+        out, err = process.communicate(timeout=30)
+    report = json.loads(out)
+    assert (process.returncode, err) == (1, "")
+    assert "writer process" in report["stopped"]
+    said = {row["id"] for row in report["documents"] if row["status"] == "taken"}
+    assert said <= {change.id for change in stores.changes(data_dir)}
+
+
+def test_on_a_terminal_there_is_a_bar_and_the_table_fits(data_dir):
+    leader, follower = pty.openpty()
+    os.set_blocking(leader, False)
+    with subprocess.Popen(
+        [*TITAN, "import", EXAMPLE],
+        env=clean_environment({"TITAN_DATA_DIR": str(data_dir), "COLUMNS": "60", "TERM": "xterm"}),
+        stdout=follower,
+        stderr=follower,
+    ) as process:
+        os.close(follower)
+        shown = b""
+        while process.poll() is None:
+            time.sleep(0.01)
+            try:
+                shown += os.read(leader, 65536)
+            except (BlockingIOError, OSError):
+                continue
+    os.close(leader)
+    assert process.returncode == 0
+    assert "━".encode() in shown
+    assert b"100%" in shown
+    table = re.sub("\x1b\\[[0-9;]*m", "", shown.decode().rsplit("\x1b[2K", 1)[-1])
+    assert max(len(line) for line in table.splitlines()) == 60
+    assert "23" in table
+
+
+def test_memory_does_not_grow_with_the_file(data_dir, tmp_path):
+    def peak_kib(count: int) -> int:
+        path = many(tmp_path / f"{count}.json", count, padding=1000)
+        script = (
+            "import resource, sys; from titan.cli.main import run; code = run(sys.argv[1:]);"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, "import", "--strict", path],
+            env=clean_environment({"TITAN_DATA_DIR": str(data_dir)}),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return int(done.stderr)
+
+    small, large = peak_kib(2_000), peak_kib(20_000)
+    assert (tmp_path / "20000.json").stat().st_size > 20_000_000
+    assert large - small < 8 * 1024
