@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.sqlite_files import fresh_database
 from titan.store.contract import Store
+from titan.store.sqlite.check import findings
 from titan.store.sqlite.store import open_sqlite_store
 
 
@@ -19,8 +20,11 @@ class Backend(Protocol):
     def open(self) -> AbstractAsyncContextManager[Store]:
         """Open the store; several may be open on the one database, like several instances of the server."""
 
-    def age_idempotency_records(self, seconds: float) -> None:
+    async def age_idempotency_records(self, seconds: float) -> None:
         """Make every idempotency record older than it is."""
+
+    def assert_sound(self) -> None:
+        """See that nothing is half there, after the test."""
 
 
 class SqliteBackend:
@@ -30,19 +34,24 @@ class SqliteBackend:
     def open(self):
         return open_sqlite_store(self.path)
 
-    def age_idempotency_records(self, seconds: float) -> None:
-        db = sqlite3.connect(self.path)
-        with db:
+    async def age_idempotency_records(self, seconds: float) -> None:
+        with closing(sqlite3.connect(self.path)) as db:
             db.execute("UPDATE idempotency SET created_ms = created_ms - ?", (int(seconds * 1000),))
-        db.close()
+            db.commit()
+
+    def assert_sound(self) -> None:
+        """The test's contents are no JSON everywhere; all else has to be as it should."""
+        assert [line for line in findings(self.path) if "JSON" not in line] == []
 
 
 BACKENDS = {"sqlite": SqliteBackend}
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request, tmp_path) -> Backend:
-    return BACKENDS[request.param](tmp_path)
+def backend(request, tmp_path):
+    made: Backend = BACKENDS[request.param](tmp_path)
+    yield made
+    made.assert_sound()
 
 
 @pytest.fixture

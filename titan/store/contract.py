@@ -283,13 +283,13 @@ class StoreDamaged(Exception):
         self.reason = reason
 
 
-def require_id(document_id: str) -> None:
-    """Raise `ValueError` for an id that no store keeps; see "Ids" above."""
-    if not 0 < len(document_id) <= MAX_ID_CHARACTERS:
-        raise ValueError(f"an id has 1 to {MAX_ID_CHARACTERS} characters, not {len(document_id)}")
-    if "\0" in document_id:
-        raise ValueError("an id has no character U+0000")
-    document_id.encode()  # a lone surrogate raises UnicodeEncodeError, a ValueError
+def is_id(document_id: str) -> bool:
+    """Say whether a store can keep a document of that id; see "Ids" above."""
+    try:
+        document_id.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return 0 < len(document_id) <= MAX_ID_CHARACTERS and "\0" not in document_id
 
 
 class Store(Protocol):

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from titan.store.contract import Change, Changes, ChangesGone, Kind, Page, Stored, require_id
+from titan.store.contract import Change, Changes, ChangesGone, Kind, Page, Stored, is_id
 from titan.store.sqlite.codes import CHANGE_OF, KIND, KIND_OF
 
 PAGE_MAX_BYTES = 16 << 20
@@ -41,9 +41,7 @@ def get(
     db: sqlite3.Connection, kind: Kind, document_id: str, *, with_blobs: bool, max_bytes: int | None = None
 ) -> Stored | None:
     """Return one document. Raises `TooBig` where it may be larger than `max_bytes`."""
-    try:
-        require_id(document_id)
-    except ValueError:
+    if not is_id(document_id):
         return None
     with snapshot(db):
         row = db.execute(

@@ -36,7 +36,7 @@ from titan.store.contract import (
     Term,
     WriteMode,
     WriteOutcome,
-    require_id,
+    is_id,
 )
 from titan.store.sqlite import codes, queries, transactions, wire
 from titan.store.sqlite.client import WriterClient, WriterFailed
@@ -131,7 +131,8 @@ class SqliteStore:
         idempotency: Idempotency | None = None,
     ) -> WriteOutcome:
         """Write a whole document."""
-        require_id(document.id)
+        if not is_id(document.id):
+            raise ValueError("an id has 1 to 2,048 characters, none of them U+0000 or a lone surrogate")
         return _outcome(
             await self.writer.call(
                 wire.WRITE,
@@ -144,6 +145,8 @@ class SqliteStore:
 
     async def delete(self, kind: Kind, document_id: str, *, precondition: Precondition | None = None) -> WriteOutcome:
         """Delete a document; `NotFound` where there is none."""
+        if not is_id(document_id):
+            return NotFound()
         return _outcome(await self.writer.call(wire.DELETE, codes.KIND[kind], document_id, _condition(precondition)))
 
     async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
