@@ -67,7 +67,7 @@ def print_table(measured: Sequence[Figure]) -> None:
 @click.option("--seconds", default=2, show_default=True, help="Length of each turn under load.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures there too.")
 @click.option("--readme", is_flag=True, help="Rewrite the table of README.md (all sections).")
-@click.option("--profile", "profiled", type=click.Choice(list(profile.LOADS)), help="Show what binds it, by py-spy.")
+@click.option("--profile", "profiled", type=click.Choice(list(profile.PROFILES)), help="Show what binds it, by py-spy.")
 def main(
     *, sections: Sequence[str], rounds: int, seconds: int, json_file: Path | None, readme: bool, profiled: str | None
 ) -> None:

@@ -2,21 +2,27 @@
 
 import re
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from tests.bench import http, load
+from tests.bench import files, http, load, processes
 from tests.bench.figures import Run, Unmeasurable
-from tests.support.server import ROOT, serving
+from tests.support.server import ROOT, clean_environment, serving
 
 SAMPLES_PER_S = 200
 TOP = 25
-WAITING = frozenset({"Condition.wait", "WorkerThread._work", "EpollIOManager.get_events", "StopSignals._watch"})
+LONGER_S = 2
+"""Load goes on for this much longer than the sampling, which needs a while to begin."""
+WAITING = frozenset(
+    {"Condition.wait", "WorkerThread._work", "EpollIOManager.get_events", "StopSignals._watch", "Channel.receive"}
+)
 """Functions that only wait: py-spy now and then takes a thread inside a system call for a busy one."""
 _SITE = sysconfig.get_paths()["purelib"]
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>[^:)]+)(?::\d+)?\)$")
@@ -71,37 +77,55 @@ def package(name: str) -> str:
 
 
 def show(name: str, *, seconds: int) -> None:
-    """Run the server under a load and print where its time went."""
+    """Do the work behind a figure and print where its time went."""
     with tempfile.TemporaryDirectory(prefix="titan-profile-") as folder, ExitStack() as closing:
-        run = Run(Path(folder), 1, seconds + 2, lambda _text: None, closing)
-        server = closing.enter_context(serving(run.folder / "data"))
-        loads = list(LOADS[name](run, server.url))
-        stacks = record(server.pid, seconds, run.folder / "stacks")
-        rates = [load.finish(process) for process in loads]
+        stacks = PROFILES[name](Run(Path(folder), 1, seconds, lambda _text: None, closing))
+    for process, shares in read(stacks).items():
+        print_shares(process, shares)
+
+
+def under(load_it: Callable[[Run, str], Iterator["subprocess.Popen[str]"]], run: Run) -> list[str]:
+    """Sample a running server under a load; print its rate and what a request costs in processor time."""
+    server = run.closing.enter_context(serving(run.folder / "data"))
+    loads = list(load_it(run, server.url))
+    pids = processes.tree(server.pid)
+    before_s = [processes.cpu_s(pid) for pid in pids]
+    stacks = record(["--pid", str(server.pid)], run)
+    after_s = [processes.cpu_s(pid) for pid in pids]
+    rates = [load.finish(process) for process in loads]
     for rate in rates:
         print(f"{rate.per_s:,.0f}/s (slowed by sampling), p99 {rate.p99_s * 1e3:.1f} ms, failed {rate.failed}")
-    for process, shares in read(stacks).items():
-        print_shares(process, shares, seconds)
+    requests = sum(rate.per_s for rate in rates) * run.seconds
+    for pid, before, after in zip(pids, before_s, after_s, strict=True):
+        print(f"process {pid}: {(after - before) / requests * 1e6:.0f} µs of processor a request")
+    return stacks
 
 
-def record(pid: int, seconds: int, output: Path) -> list[str]:
-    """Sample a process and its children; idle threads do not count."""
-    py_spy = Path(sysconfig.get_path("scripts")) / "py-spy"
+def of_command(arguments: list[str], run: Run) -> list[str]:
+    """Sample a command of `titan` from exec on, to its end or for as long as was asked."""
+    return record(["--", sys.executable, "-m", "titan", *arguments], run)
+
+
+def record(target: list[str], run: Run) -> list[str]:
+    """Sample processes with their children; idle threads do not count."""
+    py_spy, output = Path(sysconfig.get_path("scripts")) / "py-spy", run.folder / "stacks"
     options = ["--subprocesses", "--function", "--format", "raw", "--rate", str(SAMPLES_PER_S)]
     done = subprocess.run(
-        [str(py_spy), "record", "--pid", str(pid), "--duration", str(seconds), *options, "--output", str(output)],
+        [py_spy, "record", "--duration", str(run.seconds), *options, "--output", output, *target],
+        env=clean_environment({"TITAN_DATA_DIR": str(run.folder / "data"), "TITAN_PORT": "0"}),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode != 0:
+    if not output.exists():
         raise Unmeasurable(f"py-spy could not sample (it needs the right to trace):\n{done.stderr}")
     return output.read_text().splitlines()
 
 
-def print_shares(process: str, shares: Shares, seconds: int) -> None:
+def print_shares(process: str, shares: Shares) -> None:
     """Print the shares of one process."""
-    print(f"\n{process[:100]}: busy {shares.samples / (seconds * SAMPLES_PER_S):.0%} of a core")
+    print(f"\n{process[:100]}: {shares.samples / SAMPLES_PER_S:.2f} s of work sampled")
     for title, counter in (("library", shares.packages), ("itself", shares.own), ("with what it calls", shares.within)):
         print(f"  -- {title}")
         for name, samples in counter.most_common(TOP):
@@ -109,21 +133,28 @@ def print_shares(process: str, shares: Shares, seconds: int) -> None:
 
 
 def _get(run: Run, url: str) -> Iterator["subprocess.Popen[str]"]:
-    yield load.start(http.create(url, http.HOT), connections=http.CLIENTS, seconds=run.seconds)
+    yield load.start(http.create(url, http.HOT), connections=http.CLIENTS, seconds=run.seconds + LONGER_S)
 
 
 def _post(run: Run, url: str) -> Iterator["subprocess.Popen[str]"]:
     script = http.Posts(run).script()
-    yield load.start(f"{url}/submodels", connections=http.CLIENTS, seconds=run.seconds, script=script)
+    seconds = run.seconds + LONGER_S
+    yield load.start(f"{url}/submodels", connections=http.CLIENTS, seconds=seconds, script=script)
 
 
 def _mixed(run: Run, url: str) -> Iterator["subprocess.Popen[str]"]:
-    yield load.start(http.create(url, http.HOT), connections=http.READERS, seconds=run.seconds)
+    yield load.start(http.create(url, http.HOT), connections=http.READERS, seconds=run.seconds + LONGER_S)
     yield from _post(run, url)
 
 
-LOADS: Mapping[str, Callable[[Run, str], Iterator["subprocess.Popen[str]"]]] = {
-    "get": _get,
-    "post": _post,
-    "mixed": _mixed,
+def _import(run: Run) -> list[str]:
+    return of_command(["import", str(files.folder(run.folder / "input", 1000 * run.seconds))], run)
+
+
+PROFILES: Mapping[str, Callable[[Run], list[str]]] = {
+    "get": partial(under, _get),
+    "post": partial(under, _post),
+    "mixed": partial(under, _mixed),
+    "import": _import,
+    "start": partial(of_command, ["serve"]),
 }

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.bench.__main__ import SECTIONS, module
 from tests.bench.figures import (
     Figure,
     Unmeasurable,
@@ -56,3 +57,8 @@ def test_a_readme_without_markers_is_left_alone(tmp_path):
     with pytest.raises(Unmeasurable, match=r"README\.md has no"):
         rewrite_readme(readme, "table")
     assert readme.read_text() == "no figures\n<!-- figures:begin -->\n"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_is_there(section):
+    assert callable(module(section).measure)
