@@ -13,7 +13,7 @@ from typing import Any
 
 from supervisors.actors.http import Drain, HttpActor
 from supervisors.actors.sqlite_writer import SqliteWriterActor
-from supervisors.actors.telemetry import TelemetryActor, actor_states
+from supervisors.actors.telemetry import TelemetryActor, actor_states, check_log
 from supervisors.kernel import Snapshot, Tree
 from titan.api.dispatch import answer
 from titan.api.docs_page import docs_page
@@ -93,7 +93,7 @@ def make_instance(
     settings: Settings, store: SqliteStore, sockets: Sockets, log: Log, notifier: Notifier, state: State
 ) -> Instance:
     """Wire the parts of an instance; nothing runs yet. Raises `titan.http.tls.BadCertificate`."""
-    checks = {"database": Check("database")}
+    checks = {"database": Check("database", on_change=check_log(log, notifier, lambda: state.draining))}
     heartbeat = Heartbeat()
     metrics = Metrics()
     metrics.watch_dependencies(lambda: {name: check.result for name, check in checks.items()})

@@ -21,6 +21,7 @@ from supervisors.kernel import (
     StopTooSlow,
     describe,
 )
+from titan.telemetry.health import CheckResult, Status
 from titan.telemetry.heartbeat import INTERVAL_S, Heartbeat
 from titan.telemetry.log import Log
 from titan.telemetry.metrics import ActorState
@@ -75,6 +76,25 @@ def event_log(log: Log) -> Callable[[ActorEvent], None]:
                     waited_s=round(event.waited_s, 3),
                     consequence="missing until it ends" if event.for_restart else "left behind",
                 )
+
+    return tell
+
+
+def check_log(log: Log, notifier: Notifier, is_stopping: Callable[[], bool]) -> Callable[[str, CheckResult], None]:
+    """Give the function that tells each change of a check as one line, and in `systemctl status`.
+
+    While the process stops every part goes down, which is nobody's alarm.
+    """
+
+    def tell(name: str, check: CheckResult) -> None:
+        details = {"check": name, "status": check.status.value, "detail": check.detail}
+        if is_stopping():
+            log.info("check changed", **details)
+            return
+        {Status.UP: log.info, Status.DEGRADED: log.warning, Status.DOWN: log.error}[check.status](
+            "check changed", **details
+        )
+        notifier.status(f"{name} {check.status.value}{check.detail and f': {check.detail}'}")
 
     return tell
 

@@ -212,9 +212,17 @@ def test_what_nobody_expected_is_told_whole():
     telemetry.connection_failed(error)
     telemetry.accept_paused("too many open files")
     telemetry.accept_resumed()
+    telemetry.certificate_changed(1e9)
+    telemetry.certificate_refused("no key")
     assert log.lines == [
         ("error", "request failed", {"operation": "GetSubmodelById", "request_id": "abc", "exc_info": error}),
         ("error", "connection failed", {"exc_info": error}),
         ("warning", "accepting paused", {"reason": "too many open files"}),
         ("info", "accepting again", {}),
+        ("info", "certificate changed", {"expires": "2001-09-09T01:46:40+00:00"}),
+        (
+            "error",
+            "certificate refused",
+            {"reason": "no key", "advice": "the certificate read before stays in use"},
+        ),
     ]

@@ -26,16 +26,25 @@ class CheckResult:
 class Check:
     """The state of one dependency, set by the actor that owns it and read by everybody."""
 
-    def __init__(self, name: str, *, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        on_change: Callable[[str, CheckResult], None] | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self.name = name
+        self._on_change = on_change
         self._wall_clock = wall_clock
         self._result = CheckResult(Status.DOWN, wall_clock(), "not started")
 
     def set(self, status: Status, detail: str = "") -> bool:
-        """State what is so now; `since` moves only when the status does. True if the status changed."""
+        """State what is so now; `since` moves, and `on_change` is called, only when the status changes. True then."""
         changed = status is not self._result.status
         since = self._wall_clock() if changed else self._result.since
         self._result = CheckResult(status, since, detail)
+        if changed and self._on_change is not None:
+            self._on_change(self.name, self._result)
         return changed
 
     @property

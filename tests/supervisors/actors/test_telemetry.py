@@ -9,8 +9,9 @@ import pytest
 import trio
 import trio.testing
 
-from supervisors.actors.telemetry import TelemetryActor, actor_states, event_log
+from supervisors.actors.telemetry import TelemetryActor, actor_states, check_log, event_log
 from supervisors.kernel import Child, Context, Intensity, Restart, Supervisor, open_tree
+from titan.telemetry.health import CheckResult, Status
 from titan.telemetry.heartbeat import Heartbeat
 from titan.telemetry.metrics import ActorState
 from titan.telemetry.sdnotify import Notifier
@@ -175,3 +176,23 @@ async def test_a_child_that_returned_by_itself_is_told(autojump_clock):
     async with open_tree(tree(child, Child(name="y", run=steady)), on_event=event_log(log)):
         await trio.sleep(1)
     assert log.of("titan/x")[:2] == [("info", "actor started"), ("warning", "actor exited")]
+
+
+@pytest.mark.parametrize(
+    ("status", "level"), [(Status.UP, "info"), (Status.DEGRADED, "warning"), (Status.DOWN, "error")]
+)
+def test_a_check_that_changes_is_a_line_and_systemds_status(manager, notifier_with, status, level):
+    log = Lines()
+    check_log(log, notifier_with(None), lambda: False)("database", CheckResult(status, 0.0, "disk is full"))
+    assert log.lines == [
+        (level, "check changed", {"check": "database", "status": status.value, "detail": "disk is full"})
+    ]
+    assert manager.recv(100).decode() == f"STATUS=database {status.value}: disk is full"
+
+
+def test_while_the_process_stops_a_check_that_goes_down_is_no_alarm(manager, notifier_with):
+    log = Lines()
+    check_log(log, notifier_with(None), lambda: True)("database", CheckResult(Status.DOWN, 0.0, "stopped"))
+    assert [(level, details["status"]) for level, _, details in log.lines] == [("info", "down")]
+    with pytest.raises(BlockingIOError):
+        manager.recv(100)
