@@ -2,12 +2,14 @@
 
 import email.utils
 import time
+from dataclasses import replace
 
 import pytest
 import trio
 
-from tests.support.client import url
+from tests.support.client import Client, url
 from tests.support.documents import shell
+from tests.support.troubled_store import TroubledStore
 from titan.api.conditions import NO_REVISION, Conditions, MalformedCondition, read_conditions
 from titan.store.contract import IfMatch, IfNoneMatch
 
@@ -118,6 +120,42 @@ async def test_a_tag_of_before_a_deletion_never_fits_again(client):
     new = (await client("POST", "/shells", shell("s"))).headers["etag"]
     assert new != old
     assert (await client("PUT", ONE, shell("s"), if_match=old)).status == 412
+
+
+def http_date(seconds: float) -> str:
+    return email.utils.formatdate(seconds, usegmt=True)
+
+
+async def test_a_date_guards_a_write_where_there_is_no_tag(client):
+    await client("POST", "/shells", shell("s"))
+    read = await client("GET", ONE)
+    date = read.headers["last-modified"]
+    past, future = http_date(time.time() - 3600), http_date(time.time() + 3600)
+    for method, body in (("GET", None), ("PUT", shell("s")), ("DELETE", None)):
+        assert (await client(method, ONE, body, if_unmodified_since=past)).status == 412
+        assert (await client(method, ONE, body, if_unmodified_since=past, if_match='"0"')).status == 412
+    assert (await client("PUT", ONE, shell("s"), if_unmodified_since=past, if_match=read.headers["etag"])).status == 204
+    assert (await client("GET", ONE, if_unmodified_since="not a date")).status == 200
+    assert (await client("GET", ONE, if_unmodified_since=date)).status in {200, 412}  # the second may have changed
+    assert (await client("PUT", ONE, shell("s"), if_unmodified_since=future)).status == 204
+    assert (await client("DELETE", ONE, if_unmodified_since=future)).status == 204
+    assert (await client("PUT", ONE, shell("s"), if_unmodified_since=past)).status == 201
+
+
+async def test_a_write_guarded_by_a_date_meets_the_state_that_was_judged(services):
+    class Racing(TroubledStore):
+        """Lets another writer in between the look at the date and the write."""
+
+        async def get(self, *args, **options):
+            stored = await services.store.get(*args, **options)
+            await Client(services)("PUT", ONE, shell("s", idShort="other"))
+            return stored
+
+    client = Client(replace(services, store=Racing(services.store)))
+    future = http_date(time.time() + 3600)
+    assert (await client("PUT", ONE, shell("s"), if_unmodified_since=future)).status == 412
+    assert (await client("PUT", ONE, shell("s"), if_unmodified_since=future)).status == 412
+    assert (await client("DELETE", ONE, if_unmodified_since=future)).status == 412
 
 
 async def test_a_malformed_field_is_named(client):

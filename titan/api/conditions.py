@@ -4,10 +4,14 @@ The tag of a document is its revision. It is the same for every value of `level`
 so each variant is a resource of its own, and a tag says nothing across resources (RFC 9110 8.8.3). That lets a client
 read any variant and write the document with the tag it got. A content coding is not in the URI; the HTTP layer marks
 the tag of a compressed answer with a suffix (`"7-gzip"`), which is understood here.
+
+`If-Unmodified-Since` counts where `If-Match` is absent, in whole seconds as HTTP has it. `If-Modified-Since` is not
+read, as RFC 9110 allows: two changes within one second look the same to it, and the second would stay unseen.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 
 from titan.store.contract import IfMatch, IfNoneMatch, Precondition
 
@@ -34,6 +38,8 @@ class Conditions:
 
     match: tuple[int, ...] | None = None
     none_match: tuple[int, ...] | None = None
+    unmodified_since_s: int | None = None
+    """Seconds since the epoch; None also where `match` is there, which goes first."""
 
     def for_write(self) -> Precondition | None:
         """Return what the store compares in the step of the write."""
@@ -48,9 +54,17 @@ class Conditions:
         """Say whether the client has this revision already (GET, 304)."""
         return self.none_match is not None and (not self.none_match or revision in self.none_match)
 
-    def failed(self, revision: int) -> bool:
-        """Say whether `If-Match` excludes this revision."""
-        return self.match is not None and bool(self.match) and revision not in self.match
+    def failed(self, revision: int, modified_ms: int) -> bool:
+        """Say whether `If-Match` or `If-Unmodified-Since` excludes this state of the document."""
+        if self.match is not None:
+            return bool(self.match) and revision not in self.match
+        return self.unmodified_since_s is not None and modified_ms // 1000 > self.unmodified_since_s
+
+    def bound_to(self, revision: int | None) -> "Conditions":
+        """Return the conditions of a write that is to meet the state that was read: this revision, None for absence."""
+        if revision is None:
+            return replace(self, none_match=())
+        return replace(self, match=(revision,))
 
 
 NO_CONDITIONS = Conditions()
@@ -63,8 +77,10 @@ class MalformedCondition:
     reason: str
 
 
-def read_conditions(if_match: str | None, if_none_match: str | None) -> Conditions | MalformedCondition:
-    """Read `If-Match` (strong comparison) and `If-None-Match` (weak comparison)."""
+def read_conditions(
+    if_match: str | None, if_none_match: str | None, if_unmodified_since: str | None = None
+) -> Conditions | MalformedCondition:
+    """Read `If-Match` (strong comparison), `If-None-Match` (weak comparison) and `If-Unmodified-Since`."""
     match = _revisions(if_match, weak=False)
     if isinstance(match, str):
         return MalformedCondition(f"If-Match {match}")
@@ -73,7 +89,16 @@ def read_conditions(if_match: str | None, if_none_match: str | None) -> Conditio
         return MalformedCondition(f"If-None-Match {none_match}")
     if match == () and none_match:
         return MalformedCondition("If-Match: * together with a list in If-None-Match is not supported")
-    return Conditions(match, none_match)
+    since = None if match is not None or if_unmodified_since is None else _seconds(if_unmodified_since)
+    return Conditions(match, none_match, since)
+
+
+def _seconds(field: str) -> int | None:
+    """Read an HTTP date; what is none is ignored, as RFC 9110 13.1.4 demands."""
+    try:
+        return int(parsedate_to_datetime(field).timestamp())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _revisions(field: str | None, *, weak: bool) -> tuple[int, ...] | str | None:

@@ -102,8 +102,10 @@ def _refused_content(operation: Operation, request: Request) -> Response | None:
 
 
 def _conditions(headers: Mapping[str, str]) -> Conditions | MalformedCondition:
-    match, none_match = headers.get("if-match"), headers.get("if-none-match")
-    return NO_CONDITIONS if match is None and none_match is None else read_conditions(match, none_match)
+    match, none_match, since = map(headers.get, ("if-match", "if-none-match", "if-unmodified-since"))
+    if match is None and none_match is None and since is None:
+        return NO_CONDITIONS
+    return read_conditions(match, none_match, since)
 
 
 def _too_slow(operation: Operation, request: Request) -> Response:

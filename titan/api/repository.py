@@ -17,17 +17,19 @@ from titan.api.messages import Response
 from titan.api.results import problem
 from titan.api.services import Services
 from titan.model import modifiers
-from titan.model.documents import Prepared, Unacceptable, assemble, prepare
+from titan.model.documents import Unacceptable, assemble, prepare
 from titan.model.identifiers import encode_identifier
 from titan.store.contract import (
     AlreadyExists,
     Created,
     Deleted,
+    Document,
     Idempotency,
     IdempotencyMismatch,
     IdempotencyRunning,
     Kind,
     NotFound,
+    Precondition,
     PreconditionFailed,
     Replaced,
     Replayed,
@@ -39,6 +41,14 @@ T = TypeVar("T")
 
 NO_CACHE = ("Cache-Control", "no-cache")
 """A cache between may keep it, but has to ask before each use: without this one, HTTP lets it guess a lifetime."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a client sent, ready to be written, and as it will be read."""
+
+    document: Document
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ class Repository:
         if stored is None:
             return self._not_found(call)
         headers = (*_validators(stored.revision, stored.modified_ms), NO_CACHE)
-        if call.conditions.failed(stored.revision):
+        if call.conditions.failed(stored.revision, stored.modified_ms):
             return self._precondition_failed(call, stored.revision)
         if call.conditions.not_modified(stored.revision):
             return Response(304, b"", headers, None)
@@ -93,55 +103,66 @@ class Repository:
 
     async def post(self, services: Services, call: Call) -> Response:
         """Create a document; 409 where its id is taken."""
-        prepared = await self._prepare(services, call)
-        if isinstance(prepared, Response):
-            return prepared
-        return await self._write(services, call, prepared, WriteMode.CREATE)
+        content = await self._content(services, call)
+        if isinstance(content, Response):
+            return content
+        return await self._write(services, call, content, WriteMode.CREATE)
 
     async def put(self, services: Services, call: Call) -> Response:
         """Replace a document, or create it where there is none."""
-        prepared = await self._prepare(services, call)
-        if isinstance(prepared, Response):
-            return prepared
-        wanted = call.path[self.parameter]
-        if prepared.document.id != wanted:
-            return problem(
-                400,
-                f"id: the {self.noun} in the body has another id than the path",
-                request_id=call.request.request_id,
-            )
-        return await self._write(services, call, prepared, WriteMode.PUT)
+        content = await self._content(services, call)
+        if isinstance(content, Response):
+            return content
+        if content.document.id != call.path[self.parameter]:
+            text = f"id: the {self.noun} in the body has another id than the path"
+            return problem(400, text, request_id=call.request.request_id)
+        return await self._write(services, call, content, WriteMode.PUT)
 
     async def delete(self, services: Services, call: Call) -> Response:
         """Delete a document; 404 where there is none."""
-        outcome = await _timed(
-            services,
-            services.store.delete(self.kind, call.path[self.parameter], precondition=call.conditions.for_write()),
-        )
+        identifier = call.path[self.parameter]
+        precondition = await self._precondition(services, call, identifier)
+        if isinstance(precondition, Response):
+            return precondition
+        outcome = await _timed(services, services.store.delete(self.kind, identifier, precondition=precondition))
         return self._answer(call, outcome, b"", "")
 
-    async def _prepare(self, services: Services, call: Call) -> Prepared | Response:
+    async def _content(self, services: Services, call: Call) -> _Content | Response:
         raw = call.request.body
-        prepared = await heavy.run(
-            services,
-            len(raw),
-            lambda: prepare(self.kind, raw, lenient=services.lenient, max_depth=services.max_depth),
-        )
-        if isinstance(prepared, Unacceptable):
-            return problem(400, map(str, prepared.violations), request_id=call.request.request_id)
-        return prepared
 
-    async def _write(self, services: Services, call: Call, prepared: Prepared, mode: WriteMode) -> Response:
-        document = prepared.document
-        body = assemble(document)
+        def work() -> _Content | Unacceptable:
+            prepared = prepare(self.kind, raw, lenient=services.lenient, max_depth=services.max_depth)
+            if isinstance(prepared, Unacceptable):
+                return prepared
+            return _Content(prepared.document, assemble(prepared.document))
+
+        content = await heavy.run(services, len(raw), work)
+        if isinstance(content, Unacceptable):
+            return problem(400, map(str, content.violations), request_id=call.request.request_id)
+        return content
+
+    async def _write(self, services: Services, call: Call, content: _Content, mode: WriteMode) -> Response:
+        document = content.document
+        precondition = await self._precondition(services, call, document.id)
+        if isinstance(precondition, Response):
+            return precondition
+        idempotency = _idempotency(call, content.body)
         outcome = await _timed(
             services,
-            services.store.write(
-                document, mode, precondition=call.conditions.for_write(), idempotency=_idempotency(call, body)
-            ),
+            services.store.write(document, mode, precondition=precondition, idempotency=idempotency),
         )
         location = f"{call.request.base}{self.path}/{encode_identifier(document.id)}"
-        return self._answer(call, outcome, body, location)
+        return self._answer(call, outcome, content.body, location)
+
+    async def _precondition(self, services: Services, call: Call, identifier: str) -> Precondition | Response | None:
+        """Return what the store compares. A date is judged here, and the write bound to the state that was judged."""
+        conditions = call.conditions
+        if conditions.unmodified_since_s is not None:
+            stored = await _timed(services, services.store.get(self.kind, identifier))
+            if stored is not None and conditions.failed(stored.revision, stored.modified_ms):
+                return self._precondition_failed(call, stored.revision)
+            conditions = conditions.bound_to(None if stored is None else stored.revision)
+        return conditions.for_write()
 
     def _answer(self, call: Call, outcome: WriteOutcome, body: bytes, location: str) -> Response:
         request_id = call.request.request_id
@@ -174,7 +195,7 @@ class Repository:
 
     def _precondition_failed(self, call: Call, revision: int | None) -> Response:
         state = f"there is no such {self.noun}" if revision is None else f"its entity tag is now {etag(revision)}"
-        text = f"the precondition in If-Match or If-None-Match does not hold: {state}"
+        text = f"the precondition does not hold: {state}"
         headers = () if revision is None else (("ETag", etag(revision)),)
         return problem(412, text, request_id=call.request.request_id, headers=headers)
 
