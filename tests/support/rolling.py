@@ -1,6 +1,6 @@
 """A rolling restart as operators do it: two instances behind nginx, one after the other, under load."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,10 +22,17 @@ def kill(instance: Server) -> None:
     instance.wait()
 
 
-def restart_in_turn(folder: Path, *, restarts: int, clients: int, end: Callable[[Server], None] = drain) -> Sent:
-    """Send without pause while one instance after the other ends and starts again; return what became of each request.
+def restart_in_turn(
+    folder: Path,
+    *,
+    restarts: int,
+    clients: int,
+    methods: Sequence[str] = ("POST", "GET"),
+    end: Callable[[Server], None] = drain,
+) -> Sent:
+    """Send without pause while one instance after the other ends and starts again; return what became of the requests.
 
-    The instances have stores of their own, so a GET may find nothing (404); that is an answer.
+    The instances have stores of their own, so a GET may find nothing (404), a PUT may create (201): also answers.
     """
     instances = [Server(folder / name) for name in ("titan-1", "titan-2")]
     with ExitStack() as closing:
@@ -33,7 +40,7 @@ def restart_in_turn(folder: Path, *, restarts: int, clients: int, end: Callable[
         for instance in instances:
             instance.wait_ready()
         url = closing.enter_context(balancing(folder / "nginx", [instance.port for instance in instances]))
-        sent = closing.enter_context(traffic(url, clients=clients))
+        sent = closing.enter_context(traffic(url, clients=clients, methods=methods))
         sent.wait_for(10 * clients)
         for turn in range(restarts):
             before = instances[turn % 2]

@@ -4,8 +4,9 @@
         ...  # restart things
     assert sent.lost() == []
 
-Each client is a thread with one keep-alive connection. It posts a new Submodel, then gets it, and so on. Nothing is
-tried again and a connection that the other side closed without announcing it counts: that request had no answer.
+Each client is a thread with one keep-alive connection. It posts a new Submodel, then gets it (and replaces and deletes
+it, if told to), and so on. Nothing is tried again and a connection that the other side closed without announcing it
+counts: that request had no answer.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import urllib.parse
 import uuid
 from base64 import urlsafe_b64encode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -66,12 +67,17 @@ class Sent:
 
 
 @contextlib.contextmanager
-def traffic(url: str, *, clients: int, size: int = 4096, pause_s: float = 0.0) -> Iterator[Sent]:
-    """Send from `clients` connections for the time of the block; at its end every request sent has its outcome."""
+def traffic(
+    url: str, *, clients: int, methods: Sequence[str] = ("POST", "GET"), size: int = 4096, pause_s: float = 0.0
+) -> Iterator[Sent]:
+    """Send from `clients` connections for the time of the block; at its end every request sent has its outcome.
+
+    Each document meets `methods` in their order, then the client rests for `pause_s`.
+    """
     sent, stop = Sent(), threading.Event()
     document = submodel(PLACEHOLDER, size).decode()
     with ThreadPoolExecutor(clients, "client") as pool:
-        running = [pool.submit(_client, url, document, sent.outcomes, stop, pause_s) for _ in range(clients)]
+        running = [pool.submit(_client, url, document, methods, sent.outcomes, stop, pause_s) for _ in range(clients)]
         try:
             yield sent
         finally:
@@ -80,7 +86,14 @@ def traffic(url: str, *, clients: int, size: int = 4096, pause_s: float = 0.0) -
             client.result(timeout=ANSWER_WITHIN_S * 3)
 
 
-def _client(url: str, document: str, outcomes: list[Outcome], stop: threading.Event, pause_s: float) -> None:
+def _client(
+    url: str,
+    document: str,
+    methods: Sequence[str],
+    outcomes: list[Outcome],
+    stop: threading.Event,
+    pause_s: float,
+) -> None:
     address = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_WITHIN_S)
     run, number = uuid.uuid4(), 0
@@ -89,8 +102,10 @@ def _client(url: str, document: str, outcomes: list[Outcome], stop: threading.Ev
         document_id = f"urn:traffic:{run}:{number}"
         body = document.replace(PLACEHOLDER, document_id).encode()
         path = "/submodels/" + urlsafe_b64encode(document_id.encode()).decode().rstrip("=")
-        outcomes.append(_exchange(connection, "POST", "/submodels", document_id, body))
-        outcomes.append(_exchange(connection, "GET", path, document_id))
+        for method in methods:
+            target = "/submodels" if method == "POST" else path
+            content = body if method in {"POST", "PUT"} else None
+            outcomes.append(_exchange(connection, method, target, document_id, content))
         stop.wait(pause_s)
     connection.close()
 
