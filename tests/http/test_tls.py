@@ -108,7 +108,7 @@ async def test_a_handshake_that_takes_too_long_is_closed(files):
     async with running(limits=limits, tls=files.load()) as site, await site.connect() as client:
         began = trio.current_time()
         assert await client.is_closed()
-        assert 0.15 < trio.current_time() - began < 1
+        assert 0.15 < trio.current_time() - began < 3
 
 
 async def test_a_large_answer_that_is_not_read_is_cut_off(files):

@@ -141,18 +141,28 @@ class ClientStream(trio.abc.HalfCloseableStream):
     async def _receive_in_time(self, max_bytes: int | None) -> bytes | None:
         with trio.CancelScope(deadline=self.deadline) as self._read_scope:
             return bytes(await self._transport.receive_some(max_bytes))
-        if self.phase in (Phase.NEW, Phase.IDLE) and _is_readable(self.socket):
-            # A request came in the very moment in which we wanted to close: it is answered, not cut off.
-            self._enter(self.phase, trio.current_time() + self._limits.drain_idle_s)
-            with trio.CancelScope(deadline=self.deadline) as self._read_scope:
-                return bytes(await self._transport.receive_some(max_bytes))
         return None
 
     async def _time_is_over(self) -> None:
-        if self.phase is Phase.HEAD and self.on_late_head is not None:
-            await self.on_late_head()
-        if self.phase is not Phase.LINGER or trio.current_time() >= self.deadline:
-            self._at_eof = True
+        match self.phase:
+            case Phase.NEW | Phase.IDLE:
+                self._close_unless_asked()
+            case Phase.HEAD if self.on_late_head is not None:
+                await self.on_late_head()
+            case _:
+                self._at_eof = True
+
+    def _close_unless_asked(self) -> None:
+        """Close a connection without a request; one that came in this very moment is answered, not cut off.
+
+        The socket is closed here and not by hypercorn, some rounds of the loop later, in which one may still come.
+        """
+        if _is_readable(self.socket):
+            self._enter(self.phase, trio.current_time() + self._limits.drain_idle_s)
+            return
+        self._enter(Phase.CLOSED, self.deadline)
+        self._at_eof = True
+        self.socket.close()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send it all, or close the connection and raise `BrokenResourceError` when the client takes nothing."""
