@@ -118,24 +118,33 @@ def test_on_a_terminal_there_is_a_bar_and_the_table_fits(data_dir):
     assert "23" in table
 
 
-def test_memory_does_not_grow_with_the_file(data_dir, tmp_path):
-    def peak_kib(count: int) -> int:
-        path = many(tmp_path / f"{count}.json", count, padding=1000)
-        script = (
-            "import resource, sys; from titan.cli.main import run; code = run(sys.argv[1:]);"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", script, "import", "--strict", path],
-            env=clean_environment({"TITAN_DATA_DIR": str(data_dir)}),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return int(done.stderr)
+PEAK = (
+    "import resource, sys; from titan.cli.main import run; code = run(sys.argv[1:]);"
+    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
+)
 
-    small, large = peak_kib(2_000), peak_kib(20_000)
-    assert (tmp_path / "20000.json").stat().st_size > 20_000_000
-    assert large - small < 8 * 1024
+
+def peak_kib(data_dir: Path, *arguments: object) -> int:
+    """Run a command in a process of its own; return the most memory it had."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, *map(str, arguments)],
+        env=clean_environment({"TITAN_DATA_DIR": str(data_dir)}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stderr.splitlines()[-1])
+
+
+def test_memory_grows_neither_with_the_file_nor_with_the_store(data_dir, tmp_path):
+    peaks = {}
+    for count in (1_000, 15_000):
+        path = many(tmp_path / f"{count}.json", count, padding=1000)
+        peaks["import", count] = peak_kib(data_dir, "import", "--strict", path)
+        peaks["export", count] = peak_kib(data_dir, "export", "--force", tmp_path / "out.json")
+        peaks["validate", count] = peak_kib(data_dir, "validate", path)
+    assert (tmp_path / "out.json").stat().st_size > 15_000_000
+    for command in ("import", "export", "validate"):
+        assert peaks[command, 15_000] - peaks[command, 1_000] < 6 * 1024, peaks
