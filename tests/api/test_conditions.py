@@ -76,7 +76,6 @@ async def test_get_answers_304_where_the_client_has_it(client):
     for field in (tag, f"W/{tag}", "*", f'"x", {tag}'):
         answer = await client("GET", ONE, if_none_match=field)
         assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", tag)
-        assert answer.headers["cache-control"] == "no-cache"
     assert (await client("GET", ONE, if_none_match='"0"')).status == 200
     assert (await client("GET", ONE, if_match='"0"')).status == 412
     assert (await client("GET", ONE, if_match=tag)).status == 200

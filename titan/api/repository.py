@@ -39,9 +39,6 @@ from titan.store.contract import (
 
 T = TypeVar("T")
 
-NO_CACHE = ("Cache-Control", "no-cache")
-"""A cache between may keep it, but has to ask before each use: without this one, HTTP lets it guess a lifetime."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Content:
@@ -81,7 +78,7 @@ class Repository:
             paging["cursor"] = encode_cursor(page.next_after, call.operation_id, query.terms)
         joined = b",".join(bodies)
         body = b'{"paging_metadata":%b,"result":[%b]}' % (orjson.dumps(paging), joined)
-        return Response(200, body, (NO_CACHE,))
+        return Response(200, body)
 
     async def get(self, services: Services, call: Call) -> Response:
         """Answer one document, 304 where the client has it already."""
@@ -91,7 +88,7 @@ class Repository:
         )
         if stored is None:
             return self._not_found(call)
-        headers = (*_validators(stored.revision, stored.modified_ms), NO_CACHE)
+        headers = _validators(stored.revision, stored.modified_ms)
         if call.conditions.failed(stored.revision, stored.modified_ms):
             return self._precondition_failed(call, stored.revision)
         if call.conditions.not_modified(stored.revision):

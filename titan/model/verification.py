@@ -46,6 +46,7 @@ _JSON_WORDS = {
 }
 """aas-core speaks of Python's types; twice it forgets to fill them in."""
 _PYTHON_WORD = re.compile("|".join(map(re.escape, _JSON_WORDS)))
+_MARKUP = re.compile(r"(?::\w+:)?`{1,2}~?([^`]*)`{1,2}")  # of Sphinx, in which aas-core writes
 _MAX_TEXT = 500  # a cause may quote the client's own megabytes
 
 
@@ -82,7 +83,8 @@ def violations(instance: aas.Class) -> list[Violation]:
 
 def _violations(instance: aas.Class) -> Iterator[Violation]:
     for error in verification.verify(instance):
-        yield Violation(render(_attribute_step(step) for step in error.path.segments), error.cause)
+        path = render(_attribute_step(step) for step in error.path.segments)
+        yield Violation(path, _MARKUP.sub(r"'\1'", error.cause))
 
 
 def _json_step(step: jsonization.Segment) -> Step:
