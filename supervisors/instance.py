@@ -108,7 +108,13 @@ def make_instance(
     )
     limits = http_limits(settings)
     probes = Probes(live=heartbeat.is_fresh, ready=partial(_readiness, checks, state))
-    app = partial(make_app, partial(answer, services), observer=observer, limits=limits)
+    app = partial(
+        make_app,
+        partial(answer, services),
+        observer=observer,
+        limits=limits,
+        trusted_proxies=settings.http.trusted_networks,
+    )
     certificate = _certificate(settings)
     if certificate is not None:
         metrics.watch_certificate(lambda: certificate.expires_at)

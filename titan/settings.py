@@ -134,6 +134,26 @@ class Http(Section):
     max_connections: int = Field(
         default=4096, ge=1, description="Most connections at once; further ones wait in the listen queue."
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas.",
+        examples=["10.0.0.0/8,192.168.7.1"],
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks_only(cls, text: str) -> str:
+        _networks(text)
+        return text
+
+    @property
+    def trusted_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks of `trusted_proxies`."""
+        return _networks(self.trusted_proxies)
+
+
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 class Process(Section):

@@ -21,7 +21,6 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "OIDC_AUDIENCE": "authentication",
     "TITAN_BLOBS__URL": "an object store for files",
     "TITAN_DATABASE__REPLICA_MAX_LAG_S": "read replicas",
-    "TITAN_HTTP__TRUSTED_PROXIES": "believing X-Forwarded-For",
     "TITAN_LEADERSHIP__RENEW_S": "leader election",
     "TITAN_LEADERSHIP__TTL_S": "leader election",
     "TITAN_SECURITY__ON_REDIS_LOSS": "rate limits",

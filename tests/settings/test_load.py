@@ -194,7 +194,7 @@ def test_a_credential_of_a_feature_that_is_not_built_is_refused(tmp_path):
     assert "not built yet" in the_problem({"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
-@pytest.mark.parametrize("text", ["[redis]\nurl = 'x'", "[leadership]\nttl_s = 3", "[http]\ntrusted_proxies = ['x']"])
+@pytest.mark.parametrize("text", ["[redis]\nurl = 'x'", "[leadership]\nttl_s = 3"])
 def test_the_file_may_not_set_what_is_not_built_either(write, text):
     assert "not built yet" in the_problem({}, config=write(text))
 
@@ -277,6 +277,15 @@ def test_a_file_that_is_no_toml_or_not_there_is_named(write, tmp_path):
 )
 def test_a_value_out_of_range_is_named_with_what_is_allowed(variable, text, allowed):
     assert the_problem({variable: text}) == f"{variable} = {text} (environment): must be {allowed}"
+
+
+def test_trusted_proxies_are_addresses_and_networks():
+    http = load({"TITAN_HTTP__TRUSTED_PROXIES": "10.0.0.0/8, ::1"}).settings.http
+    assert [str(network) for network in http.trusted_networks] == ["10.0.0.0/8", "::1/128"]
+    assert load({}).settings.http.trusted_networks == ()
+    for wrong in ("proxy.example", "10.0.0.1/8", "10.0.0.0/33"):
+        problem = the_problem({"TITAN_HTTP__TRUSTED_PROXIES": wrong})
+        assert problem.startswith(f"TITAN_HTTP__TRUSTED_PROXIES = {wrong} (environment): ")
 
 
 @pytest.mark.parametrize("url", ["sqlite://x", "sqlite:///", "mysql://x", "sqlite:///:memory:", "sqlite:///a?mode=ro"])

@@ -7,7 +7,7 @@ Left out on purpose: HTTP/2 (also by upgrade or prior knowledge) and WebSockets,
 import sys
 import time
 from collections.abc import Callable
-from itertools import chain
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.handlers import format_date_time
 
@@ -15,7 +15,8 @@ import h11
 from hypercorn.config import Config
 from hypercorn.events import Closed, RawData
 from hypercorn.logging import Logger
-from hypercorn.protocol.events import Request
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import Request, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
@@ -24,6 +25,8 @@ from titan.http.headers import new_request_id
 
 if TYPE_CHECKING:
     from hypercorn.typing import H11SendableEvent
+
+_REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 
 OnRefused = Callable[[int, str, str], None]
 """Told the status, the client and the request id of what never reached the application."""
@@ -144,6 +147,14 @@ class Http1Protocol(H11Protocol):
             )
         )
 
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send what the application said; final heads get a reason phrase, for people and for old clients."""
+        if not isinstance(event, Response) or event.status_code < 200:
+            await super().stream_send(event)
+            return
+        headers = [*event.headers, *self.config.response_headers("h11")]
+        await self._send_h11_event(_response(event.status_code, headers))
+
     async def _send_h11_event(self, event: "H11SendableEvent") -> None:
         try:
             data = self.connection.send(event)
@@ -175,11 +186,13 @@ class Http1Protocol(H11Protocol):
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
         ]
-        await self._send_h11_event(
-            h11.Response(status_code=status_code, headers=list(chain(headers, self.config.response_headers("h11"))))
-        )
+        await self._send_h11_event(_response(status_code, [*headers, *self.config.response_headers("h11")]))
         await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
+
+
+def _response(status: int, headers: list[tuple[bytes, bytes]]) -> h11.Response:
+    return h11.Response(status_code=status, headers=headers, reason=_REASONS.get(status, b""))
 
 
 def head_fault(request: h11.Request, max_head_bytes: int) -> int | None:
