@@ -29,6 +29,7 @@ _MANY = 32
 
 _TWICE = "a member is given twice in one object"
 _NUL = b"\\u0000"
+_LONG_DIGITS = re.compile(rb"[0-9]{19}")  # no integer beyond 64 bits has fewer
 _ESCAPED_COLON = re.compile(rb"\\u003[aA]")
 
 
@@ -82,7 +83,8 @@ def _kept_exactly(raw: bytes, value: Any, max_depth: int) -> JsonError | None:
     doubled = canonical.count(b":") != raw.count(b":")
     if doubled and not escaped and len(raw) > _LOCATE_MAX_BYTES:
         return JsonError(_TWICE)
-    return _exact_error(raw) if has_float or doubled or escaped else None
+    long_integer = has_float and _LONG_DIGITS.search(raw) is not None
+    return _exact_error(raw) if long_integer or doubled or escaped else None
 
 
 def _shape(value: Any, max_depth: int) -> tuple[int, bool]:
