@@ -1,13 +1,31 @@
-/* Preloaded into a process under test: fsync and fdatasync take SLOW_FSYNC_MS longer, as on a busy disk. */
+/* Preloaded into a process under test: fsync and fdatasync take SLOW_FSYNC_MS longer, as on a busy disk, and each call
+ * adds a line with the number of its process to the file SLOW_FSYNC_LOG. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
+
+static void be_noticed(void) {
+    const char *path = getenv("SLOW_FSYNC_LOG");
+    char line[32];
+    int length = snprintf(line, sizeof line, "%d\n", getpid());
+    int log = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (log >= 0) {
+        if (write(log, line, length) != length) {
+            abort();
+        }
+        close(log);
+    }
+}
 
 static void be_slow(void) {
     const char *text = getenv("SLOW_FSYNC_MS");
     long ms = text ? atol(text) : 0;
     struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+    be_noticed();
     while (nanosleep(&left, &left)) {
     }
 }
