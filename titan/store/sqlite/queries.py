@@ -24,7 +24,7 @@ Row = tuple[int, str, int, int, int, int, bytes]
 
 
 class TooBig(Exception):
-    """The document is larger than the caller wants to read here."""
+    """There is more to read than the caller wants to read here."""
 
 
 @contextmanager
@@ -63,8 +63,12 @@ def page(
     after: int,
     limit: int,
     with_blobs: bool,
+    max_bytes: int | None = None,
 ) -> Page:
-    """Return one keyset page; with terms it goes along the rarest one's entries."""
+    """Return one keyset page; with terms it goes along the rarest one's entries.
+
+    Raises `TooBig` where the page may be larger than `max_bytes`.
+    """
     items: list[Stored] = []
     size = 0
     last = after
@@ -72,6 +76,8 @@ def page(
         for row in _rows(db, KIND[kind], terms, after, limit + 1):
             if len(items) == limit or size >= PAGE_MAX_BYTES:
                 return Page(tuple(items), last)
+            if max_bytes is not None and size + row[5] > max_bytes:
+                raise TooBig
             stored = _stored(db, row, with_blobs=with_blobs)
             items.append(stored)
             size += len(stored.body)

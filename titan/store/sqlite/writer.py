@@ -23,7 +23,7 @@ from titan.store.sqlite import wire
 from titan.store.sqlite.batch import Batches, Fatal
 
 RECEIVE_BYTES = 1 << 18
-MAX_BATCH = 256
+MAX_BATCH = 64
 """Requests in one transaction; keeps another process' wait for its turn short."""
 
 
