@@ -111,9 +111,10 @@ async def running(
     app_pages: Pages | None = None,
     base_path: str = "",
     tls: TlsCertificate | None = None,
+    seen: Observations | None = None,
 ) -> AsyncIterator[Running]:
     """Serve TABLE by `answer` until the block ends."""
-    seen = Observations()
+    seen = seen or Observations()
     limits = limits or HttpLimits()
     app = make_app(answer, app_pages or pages(), seen, api=Api(TABLE, base_path), limits=limits)
     sockets = listen("127.0.0.1", 0)
