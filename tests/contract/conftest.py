@@ -1,13 +1,23 @@
-"""Which stores the contract is tested on. A store joins by a class of `Backend`'s shape in BACKENDS."""
+"""Which stores the contract is tested on. A store joins by a class of `Backend`'s shape and its name in BACKENDS."""
 
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+import trio
 
+from tests.support.postgres import Postgres
+from tests.support.postgres_store import (
+    PATIENT,
+    assert_no_row_without_its_document,
+    opened,
+)
+from tests.support.postgres_store import (
+    fresh_database as fresh_postgres,
+)
 from tests.support.sqlite_files import fresh_database
 from titan.store.contract import Store
 from titan.store.sqlite.check import findings
@@ -44,14 +54,38 @@ class SqliteBackend:
         assert [line for line in findings(self.path) if "JSON" not in line] == []
 
 
-BACKENDS = {"sqlite": SqliteBackend}
+class PostgresBackend:
+    def __init__(self, server: Postgres, database: str) -> None:
+        self._server = server
+        self._database = database
+
+    @asynccontextmanager
+    async def open(self):
+        async with opened(self._server.url(self._database), limits=PATIENT) as it:
+            yield it.store
+
+    async def age_idempotency_records(self, seconds: float) -> None:
+        sql = f"UPDATE titan_idempotency SET created_ms = created_ms - {int(seconds * 1000)}"
+        await trio.to_thread.run_sync(self._server.psql, sql, self._database)
+
+    def assert_sound(self) -> None:
+        assert_no_row_without_its_document(self._server, self._database)
+
+
+BACKENDS = ("sqlite", "postgres")
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request, tmp_path):
-    made: Backend = BACKENDS[request.param](tmp_path)
-    yield made
-    made.assert_sound()
+    made: Backend
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            server = request.getfixturevalue("postgres")
+            made = PostgresBackend(server, stack.enter_context(fresh_postgres(server)))
+        else:
+            made = SqliteBackend(tmp_path)
+        yield made
+        made.assert_sound()
 
 
 @pytest.fixture

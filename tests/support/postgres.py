@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 QUICK = {
     "listen_addresses": "127.0.0.1",
@@ -32,6 +32,7 @@ QUICK = {
     "timezone": "UTC",
 }
 START_DEADLINE_S = 20.0
+MEMORY_BYTES = 4 << 30
 
 
 @functools.cache
@@ -45,7 +46,8 @@ def programs() -> Path:
     return Path(on_path).resolve().parent
 
 
-def _as_postgres() -> dict[str, str | list[str]]:
+def as_postgres() -> dict[str, Any]:
+    """Return the arguments by which a program runs as PostgreSQL's user, where we are root."""
     return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
@@ -59,7 +61,7 @@ def run(program: str, *args: str, timeout_s: float = START_DEADLINE_S) -> str:
         capture_output=True,
         text=True,
         timeout=timeout_s,
-        **_as_postgres(),  # type: ignore[call-overload]
+        **as_postgres(),
     )
     assert done.returncode == 0, f"{program} {' '.join(args)}: {done.stdout}{done.stderr}"
     return str(done.stdout)
@@ -72,9 +74,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@functools.cache
+def _place() -> str | None:
+    """Return a folder in memory where there is room for servers: nothing here is to outlive the machine."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES else None
+
+
 def make_folder() -> Path:
     """Make an empty folder that PostgreSQL's user may use; pytest's own temporary folders are closed to it."""
-    folder = Path(tempfile.mkdtemp(prefix="titan-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="titan-pg-", dir=_place()))
     if os.geteuid() == 0:
         user = pwd.getpwnam("postgres")
         os.chown(folder, user.pw_uid, user.pw_gid)
@@ -133,7 +142,7 @@ class Postgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                **_as_postgres(),  # type: ignore[call-overload]
+                **as_postgres(),
             )
         if wait:
             self.wait_until_accepting()
@@ -220,6 +229,10 @@ class Postgres:
         """Create a database and return its URL."""
         self.psql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is connected to it."""
+        self.psql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     @contextlib.contextmanager
     def session(self, sql: str, database: str = "postgres") -> Iterator[None]:

@@ -1,0 +1,116 @@
+"""The actor that keeps the connection to PostgreSQL and says how the database is. It never gives up."""
+
+import random
+from collections.abc import Callable
+
+import trio
+
+from supervisors.kernel import Backoff, Context
+from supervisors.kernel.backoff import draw_delay_s
+from titan.island import Island, IslandDown
+from titan.store.postgres.database import Database
+from titan.store.postgres.errors import Unreachable
+from titan.store.schema import SchemaUnfit
+from titan.telemetry.health import Check, Status
+from titan.telemetry.log import Log
+
+BACKOFF = Backoff(base_s=0.05, cap_s=1.0)
+LOOK_EVERY_S = 0.25
+DISCONNECT_S = 1.0
+STOPPED = "the server stops"
+
+
+class DatabaseActor:
+    """Connects, watches, and connects again, for as long as it takes; a database that is away is a state.
+
+    *Started* once the first state is known, up or down. What ends it is a bug; what it cannot live with, a schema that
+    this program must not serve, is told to `on_unfit`, whose business it is to end the process.
+    """
+
+    def __init__(
+        self,
+        island: Island,
+        database: Database,
+        check: Check,
+        log: Log,
+        *,
+        on_unfit: Callable[[SchemaUnfit], None],
+        backoff: Backoff = BACKOFF,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._island = island
+        self._database = database
+        self._check = check
+        self._log = log
+        self._on_unfit = on_unfit
+        self._backoff = backoff
+        self._rng = rng or random.Random()  # noqa: S311  (spreads attempts, guards nothing)
+        self._tell_started: Callable[[], None] = lambda: None
+
+    async def run(self, ctx: Context) -> None:
+        """Be the actor, until cancelled."""
+        self._tell_started = ctx.started
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._show)
+                await self._keep()
+        finally:
+            self._check.set(Status.DOWN, STOPPED)
+            self._database.down_because = STOPPED
+            with trio.move_on_after(DISCONNECT_S, shield=True):
+                await self._disconnect(STOPPED)
+
+    async def _keep(self) -> None:
+        try:
+            await self._connect_for_ever()
+        except IslandDown as error:
+            self._down(str(error))  # our supervisor is about to restart the island, and us after it
+        except SchemaUnfit as error:
+            self._down(error.reason)
+            self._on_unfit(error)
+        await trio.sleep_forever()
+
+    async def _connect_for_ever(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._island.run(self._database.connect)
+            except Unreachable as error:
+                self._down(error.reason)
+            else:
+                attempt = 0
+                self._say(Status.UP, str(self._database.url))
+                self._down(await self._island.run(self._database.watch))
+                await self._disconnect(self._check.result.detail)
+            await trio.sleep(draw_delay_s(self._backoff, attempt, self._rng))
+            attempt += 1
+
+    async def _show(self) -> None:
+        """While the database is up, say whether further connections can be had."""
+        while True:
+            await trio.sleep(LOOK_EVERY_S)
+            if self._database.down_because is None:
+                refused = self._database.refused
+                if refused is None:
+                    self._say(Status.UP, str(self._database.url))
+                else:
+                    self._say(Status.DEGRADED, f"no further connection: {refused}")
+
+    async def _disconnect(self, reason: str) -> None:
+        try:
+            await self._island.run(self._database.disconnect, reason)
+        except IslandDown:
+            return  # its end has dropped the connections
+
+    def _down(self, reason: str) -> None:
+        self._database.down_because = reason
+        self._say(Status.DOWN, reason)
+
+    def _say(self, status: Status, detail: str) -> None:
+        before = self._check.result
+        self._check.set(status, detail)
+        if (before.status, before.detail) != (status, detail):
+            tell = self._log.info if status is Status.UP else self._log.warning
+            tell(f"database {status}", detail=detail)
+        started, self._tell_started = self._tell_started, lambda: None
+        started()

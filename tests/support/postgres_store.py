@@ -1,0 +1,122 @@
+"""Databases with the current schema, and the whole store opened on them as the server does: island, actor, store."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+from supervisors.actors.database import DatabaseActor
+from supervisors.actors.island import IslandActor
+from supervisors.kernel import ActorEvent, Backoff, Child, Strategy, Supervisor, open_tree
+from tests.support.postgres import Postgres, forget_template, make_server
+from tests.support.waiting import until
+from titan.island import Island
+from titan.store.migrations import on_postgres
+from titan.store.postgres.database import Database
+from titan.store.postgres.limits import Limits
+from titan.store.postgres.store import PostgresStore
+from titan.store.postgres.url import parse
+from titan.store.schema import Program, SchemaUnfit
+from titan.telemetry.health import Check, Status
+from titan.telemetry.log import make_log
+
+QUICK = Limits(
+    pool_size=8,
+    connect_s=0.5,
+    max_age_s=60,
+    statement_s=0.6,
+    recover_s=0.3,
+    probe_every_s=0.05,
+    probe_s=0.3,
+    queue_s=0.1,
+)
+"""The server's defaults, several times faster."""
+
+PATIENT = Limits(queue=10_000, queue_s=60, statement_s=60, recover_s=5, probe_s=10, connect_s=10)
+"""For tests of what is done rather than how fast, on a machine that has others to serve."""
+
+TEMPLATE = "titan_template"
+_numbers = itertools.count()
+
+
+@dataclass(slots=True)
+class Opened:
+    """A store with everything under it, and what was said of it."""
+
+    store: PostgresStore
+    island: Island
+    database: Database
+    check: Check
+    events: list[ActorEvent] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    unfit: list[SchemaUnfit] = field(default_factory=list)
+
+    async def wait(self, status: Status, *, within_s: float = 10.0) -> None:
+        """Return once the check says so."""
+        await until(lambda: self.check.result.status is status, within_s=within_s, what=f"database {status}")
+
+
+@contextmanager
+def fresh_database(server: Postgres) -> Iterator[str]:
+    """A new database with the current schema on a server, by its name; dropped at the end."""
+    name = f"titan_{next(_numbers)}"
+    if not server.psql(f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
+        on_postgres.upgrade(parse(server.create_database(TEMPLATE)))
+    server.create_database(name, template=TEMPLATE)
+    yield name
+    server.drop_database(name)
+
+
+def assert_no_row_without_its_document(server: Postgres, database: str) -> None:
+    """See that elements and terms are those of a document: no constraint of the schema does (0001 says why)."""
+    for table in ("titan_element", "titan_term"):
+        assert (
+            server.psql(f"SELECT * FROM {table} WHERE n NOT IN (SELECT n FROM titan_document) LIMIT 1", database) == ""
+        )
+
+
+@contextmanager
+def shared_server() -> Iterator[Postgres]:
+    """A server for tests that leave it alive."""
+    server = make_server()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+        forget_template()
+
+
+@asynccontextmanager
+async def opened(
+    url: str, *, limits: Limits = QUICK, program: Program | None = None, ready: bool = True
+) -> AsyncIterator[Opened]:
+    """Open the store on a database under a real supervisor; with `ready`, once the database is up."""
+    island = Island()
+    database = Database(parse(url), limits, program=program)
+    it = Opened(PostgresStore(island, database), island, database, Check("database"))
+    actor = DatabaseActor(
+        island,
+        database,
+        it.check,
+        make_log(lambda line: it.lines.append(line.decode())),
+        on_unfit=it.unfit.append,
+        backoff=Backoff(base_s=0.01, cap_s=0.1),
+    )
+    tree = Supervisor(
+        name="stores",
+        strategy=Strategy.REST_FOR_ONE,
+        children=(
+            Child(name="island", run=IslandActor(island).run, backoff=Backoff(base_s=0.01, cap_s=0.05)),
+            Child(name="database", run=actor.run, backoff=Backoff(base_s=0.01, cap_s=0.05)),
+        ),
+    )
+    failure: Exception | None = None
+    async with open_tree(tree, on_event=it.events.append):
+        if ready:
+            await it.wait(Status.UP)
+        try:
+            yield it
+        except Exception as error:  # noqa: BLE001  (raised again below, outside the groups)
+            failure = error
+    if failure is not None:
+        raise failure

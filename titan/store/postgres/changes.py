@@ -1,0 +1,99 @@
+"""The outbox: what changed since a cursor, in one statement and thereby one snapshot (architecture 4.5)."""
+
+from hashlib import blake2b
+
+from titan.store.contract import Change, Changes, ChangesGone
+from titan.store.postgres.codes import CHANGE_OF, KIND_OF
+from titan.store.postgres.session import Row, Session
+from titan.store.postgres.snapshots import FIRST, IDENTITY_BYTES, Cursor, Snapshot
+
+TRIMMED_AT_ONCE = 5000
+"""Rows that one transaction of a trim deletes: a fraction of a statement's time."""
+
+# Whose numbers these are: a restore by copy goes on as another timeline, one by dump is another table.
+_HERE = """
+SELECT pg_current_snapshot()::text AS snapshot,
+  (SELECT system_identifier FROM pg_control_system()) AS system,
+  left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
+  'titan_outbox'::regclass::oid AS outbox,
+  (SELECT value FROM titan_meta WHERE name = 'identity') AS identity,
+  (SELECT value::bigint FROM titan_meta WHERE name = 'trimmed') AS trimmed
+"""
+
+# $1 what was seen, $2 what is being told or NULL, $3 how far, $4 limit
+_TELL = f"""
+SELECT here.*, o.* FROM ({_HERE}) AS here LEFT JOIN LATERAL (
+  SELECT xid::text::bigint AS xid, revision, kind, type, modified_ms, id FROM titan_outbox
+  WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
+    AND ($2::text IS NULL OR pg_visible_in_snapshot(xid, $2::text::pg_snapshot))
+    AND revision > $3
+  ORDER BY revision LIMIT $4
+) AS o ON true ORDER BY o.revision
+"""
+
+_TRIM = f"""
+WITH oldest AS (
+  SELECT revision, modified_ms FROM titan_outbox ORDER BY revision LIMIT {TRIMMED_AT_ONCE}
+),
+gone AS (
+  DELETE FROM titan_outbox o USING oldest WHERE o.revision = oldest.revision AND oldest.modified_ms < $1
+  RETURNING o.xid::text::bigint AS xid
+),
+noted AS (
+  INSERT INTO titan_meta (name, value) SELECT 'trimmed', max(xid)::text FROM gone HAVING count(*) > 0
+  ON CONFLICT (name) DO UPDATE SET value = greatest(titan_meta.value::bigint, excluded.value::bigint)::text
+)
+SELECT count(*) AS trimmed FROM gone
+"""
+
+
+async def changes(session: Session, after: str | None, limit: int) -> Changes | ChangesGone:
+    """Return changes behind a cursor; see `titan.store.contract.Store.changes`."""
+    cursor = Cursor(b"", FIRST) if after is None else Cursor.parse(after)
+    if cursor is None:
+        return ChangesGone()
+    telling = None if cursor.telling is None else str(cursor.telling)
+    rows = await session.read_rows(_TELL, str(cursor.seen), telling, cursor.revision, limit + 1)
+    here, now = _identity(rows[0]), Snapshot.parse(rows[0]["snapshot"])
+    if after is not None and not _is_kept(cursor, here, now, rows[0]["trimmed"]):
+        return ChangesGone()
+    window = cursor.telling or now.coarsened()
+    told = [row for row in rows[:limit] if row["xid"] is not None and window.sees(row["xid"])]
+    if len(rows) > limit:
+        behind = Cursor(here, cursor.seen, window, rows[limit - 1]["revision"])
+    else:
+        behind = Cursor(here, window)
+    return Changes(tuple(map(_change, told)), str(behind))
+
+
+async def cursor(session: Session) -> str:
+    """Return the cursor behind the newest change; see `titan.store.contract.Store.cursor`."""
+    row = await session.read_row(_HERE)
+    assert row is not None
+    return str(Cursor(_identity(row), Snapshot.parse(row["snapshot"]).coarsened()))
+
+
+async def trim(session: Session, before_ms: int) -> int:
+    """Forget some of the oldest changes of before that time; return how many, 0 when there are no more."""
+    await session.begin()
+    row = await session.row(_TRIM, before_ms)
+    assert row is not None
+    await session.commit()
+    return int(row["trimmed"])
+
+
+def _identity(row: Row) -> bytes:
+    parts = "/".join(str(row[name]) for name in ("identity", "system", "timeline", "outbox"))
+    return blake2b(parts.encode(), digest_size=IDENTITY_BYTES).digest()
+
+
+def _is_kept(cursor: Cursor, here: bytes, now: Snapshot, trimmed: int | None) -> bool:
+    """Say whether all that the cursor has not seen can still be told."""
+    if cursor.identity != here or cursor.seen.xmax > now.xmax:
+        return False
+    # Every number below xmin was seen. Stricter than need be where a transaction ran for longer than changes are kept.
+    return trimmed is None or trimmed < cursor.seen.xmin
+
+
+def _change(row: Row) -> Change:
+    return Change(row["revision"], KIND_OF[row["kind"]], row["id"], CHANGE_OF[row["type"]], row["modified_ms"])

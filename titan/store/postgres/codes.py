@@ -1,0 +1,57 @@
+"""Names of the contract and what stands for them in the database, in one place."""
+
+from hashlib import blake2b
+
+from titan.store.contract import ChangeType, Created, Deleted, Done, Field, Kind, Replaced, Term
+
+KIND = {Kind.SHELL: 1, Kind.SUBMODEL: 2, Kind.CONCEPT_DESCRIPTION: 3}
+KIND_OF = {number: kind for kind, number in KIND.items()}
+
+FIELD = {
+    Field.ID_SHORT: 1,
+    Field.SEMANTIC_ID: 2,
+    Field.ASSET_ID: 3,
+    Field.IS_CASE_OF: 4,
+    Field.DATA_SPECIFICATION: 5,
+}
+
+CREATED, REPLACED, DELETED = 1, 2, 3
+CHANGE_OF = {CREATED: ChangeType.CREATED, REPLACED: ChangeType.UPDATED, DELETED: ChangeType.DELETED}
+
+POSITION_STEP = 1 << 20
+"""Distance of neighbouring elements: 20 insertions at the same place before a submodel is numbered anew."""
+
+
+def term(value: Term) -> tuple[int, bytes]:
+    """Return a term as it is indexed. 16 bytes: two values meet by chance once in 2^64 terms."""
+    digest = blake2b(value.value.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return FIELD[value.field], digest
+
+
+def digest(document_id: str) -> bytes:
+    """Return what stands for an id in the unique index."""
+    return blake2b(document_id.encode(), digest_size=32).digest()
+
+
+def lock_key(kind: Kind, id_digest: bytes) -> int:
+    """Return the advisory lock of a document: whoever may create or delete it holds it.
+
+    Two documents with one key by chance wait for each other without need, nothing worse.
+    """
+    return int.from_bytes(id_digest[:8], signed=True) ^ KIND[kind]
+
+
+def claim_keys(scope: bytes) -> tuple[int, int]:
+    """Return the advisory lock of an idempotency key, in the server's other space of keys."""
+    hashed = blake2b(scope, digest_size=8).digest()
+    return int.from_bytes(hashed[:4], signed=True), int.from_bytes(hashed[4:], signed=True)
+
+
+def done(code: int, revision: int, modified_ms: int) -> Done:
+    """Return the outcome of a write that was carried out."""
+    match code:
+        case 1:
+            return Created(revision, modified_ms)
+        case 2:
+            return Replaced(revision, modified_ms)
+    return Deleted(revision)

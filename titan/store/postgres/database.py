@@ -1,0 +1,180 @@
+"""The database as this instance sees it: up or down, with the reason; its pool; operations with retries.
+
+`connect`, `watch` and `use` run on the island; `down_because` and `statistics` may be read from anywhere. Whoever calls
+`use` while it is down is told so at once.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, TypeVarTuple
+
+import asyncpg
+
+from titan.island import at_end, remaining_s
+from titan.store.contract import OutcomeUnknown, StoreUnavailable
+from titan.store.postgres.connector import Connector
+from titan.store.postgres.errors import Trouble, Unreachable, as_contract, trouble, words
+from titan.store.postgres.limits import Limits
+from titan.store.postgres.pool import Pool, PoolStatistics
+from titan.store.postgres.session import Session
+from titan.store.postgres.url import PostgresUrl
+from titan.store.schema import Program, Schema, unfit
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+FAILURES = (OSError, TimeoutError, Unreachable, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a look at the database may come to that is no bug."""
+
+RETRIES = 3
+"""How often a deadlock or a serialization failure is tried again, as long as there is time."""
+RETRY_NEEDS_S = 0.05
+
+_PROBE = """
+SELECT pg_is_in_recovery() AS is_standby,
+       current_setting('default_transaction_read_only')::boolean AS is_read_only,
+       s.revision, s.oldest_program
+FROM (VALUES (1)) AS always LEFT JOIN titan_schema s ON true
+"""
+
+
+class Database:
+    """One primary database and the connections to it; each spell of being up has a pool of its own."""
+
+    def __init__(
+        self,
+        url: PostgresUrl,
+        limits: Limits | None = None,
+        *,
+        program: Program | None = None,
+        observe_wait: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self.url = url
+        self.limits = limits or Limits()
+        self.down_because: str | None = "not connected yet"
+        self._program = program
+        self._observe_wait = observe_wait
+        self._spell: _Spell | None = None
+
+    @property
+    def statistics(self) -> PoolStatistics:
+        """What the pool holds now."""
+        spell = self._spell
+        return PoolStatistics(self.limits.pool_size, 0, 0, 0) if spell is None else spell.pool.statistics
+
+    @property
+    def refused(self) -> str | None:
+        """Why no further connection can be had while the others work; None where that is not so."""
+        spell = self._spell
+        return None if spell is None else spell.pool.refused
+
+    async def connect(self) -> None:
+        """Find a server that serves and be up. Raises `Unreachable`, or `SchemaUnfit` where that is no remedy."""
+        assert self._spell is None
+        spell = _Spell(self.url, self.limits, self._program, self._observe_wait)
+        try:
+            await spell.begin()
+        except BaseException:
+            spell.end("not connected")
+            raise
+        self._spell = spell
+        self.down_because = None
+
+    async def watch(self) -> str:
+        """Look after it for as long as it is up; return why it no longer is. Raises `SchemaUnfit`."""
+        assert self._spell is not None
+        return await self._spell.watch()
+
+    async def disconnect(self, reason: str) -> None:
+        """Be down: operations fail with `reason`, those that run too."""
+        self.down_because = reason
+        spell, self._spell = self._spell, None
+        if spell is not None:
+            spell.end(reason)
+
+    async def use(self, function: Callable[[Session, *Ts], Awaitable[T]], *args: *Ts) -> T:
+        """Run an operation on a session of its own. Raises what the contract has for errors; bugs as they are."""
+        attempt = 0
+        while True:
+            spell = self._spell
+            if spell is None:
+                raise StoreUnavailable(f"the database is unavailable: {self.down_because}")
+            try:
+                async with spell.pool.session() as session:
+                    return await function(session, *args)
+            except Exception as error:
+                what = trouble(error)
+                if what in (Trouble.LOST, Trouble.READ_ONLY) or isinstance(error, OutcomeUnknown):
+                    spell.doubt.set()
+                if what is not Trouble.AGAIN or attempt == RETRIES or remaining_s() < RETRY_NEEDS_S:
+                    if (expected := as_contract(error)) is None:
+                        raise
+                    raise expected from (None if expected is error else error)
+            attempt += 1
+
+
+class _Spell:
+    """From one connect to the next loss."""
+
+    def __init__(
+        self, url: PostgresUrl, limits: Limits, program: Program | None, observe_wait: Callable[[float], None]
+    ) -> None:
+        self._limits = limits
+        self._program = program
+        self._connector = Connector(url, limits)
+        self._probe: Session | None = None
+        self._forget = at_end(lambda: self.end("the island ends"))
+        self.pool = Pool(self._connector.connect, limits, observe_wait=observe_wait)
+        self.doubt = asyncio.Event()
+        """Set by an operation to whose connection something happened: it is looked at at once."""
+
+    async def begin(self) -> None:
+        self._probe = await self._connector.connect()
+        try:
+            await self._look()
+        except FAILURES as error:
+            raise Unreachable(words(error)) from error
+        await self.pool.grow(self._limits.warm)
+
+    def end(self, reason: str) -> None:
+        self._forget()
+        self.pool.close(reason)
+        if self._probe is not None:
+            self._probe.drop()
+
+    async def watch(self) -> str:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.probe_every_s):
+                    await self.doubt.wait()
+            self.doubt.clear()
+            try:
+                await self._renew_probe()
+                await self._look()
+            except FAILURES as error:
+                return words(error)
+            self.pool.sweep()
+            if self.pool.refused is not None:
+                await self.pool.grow(self.pool.statistics.open + 1)
+
+    async def _renew_probe(self) -> None:
+        assert self._probe is not None
+        if self._probe.expires_at <= time.monotonic():
+            self._probe.drop()
+            self._probe = await self._connector.connect()
+
+    async def _look(self) -> None:
+        """See that the server answers, takes writes and has a schema that this program can serve."""
+        assert self._probe is not None
+        try:
+            async with asyncio.timeout(self._limits.probe_s):
+                row = await self._probe.read_row(_PROBE)
+        except asyncpg.UndefinedTableError:
+            row = None
+        schema = None if row is None or row["revision"] is None else Schema(row["revision"], row["oldest_program"])
+        if (error := unfit(schema, self._program)) is not None:
+            raise error
+        assert row is not None
+        self._connector.require_writable(is_standby=row["is_standby"], is_read_only=row["is_read_only"])

@@ -1,0 +1,106 @@
+"""Reads: each is one statement, and thereby one snapshot; the database joins a document's elements."""
+
+from collections.abc import Sequence
+
+from titan.store.contract import Kind, Page, Stored, StoreDamaged
+from titan.store.postgres.codes import KIND, digest
+from titan.store.postgres.session import Row, Session
+
+PAGE_MAX_BYTES = 16 << 20
+"""A page ends early at this size, so that no list can fill the memory."""
+
+COUNTED_POSTINGS = 1000
+"""How far the documents of a term are counted to find the rarest of several terms."""
+
+
+def _body(of: str, *, with_blobs: bool) -> str:
+    content = "e.content" if with_blobs else "coalesce(e.content_without_blobs, e.content)"
+    return (
+        f"CASE WHEN {of}.has_elements THEN"
+        f" (SELECT string_agg({content}, ',' ORDER BY e.position) FROM titan_element e WHERE e.n = {of}.n)"
+        " END AS elements"
+    )
+
+
+_GET = {
+    with_blobs: f"SELECT d.id, d.revision, d.modified_ms, d.has_elements, d.header, {_body('d', with_blobs=with_blobs)}"
+    " FROM titan_document d WHERE d.kind = $1 AND d.digest = $2"
+    for with_blobs in (False, True)
+}
+
+# The size of what comes before a document decides whether it is still on the page, so that the first always is.
+_SIZED = """
+SELECT d.found, d.n, d.id, d.revision, d.modified_ms, d.has_elements, d.header, {body}
+FROM (
+  SELECT d.*, count(*) OVER () AS found,
+    sum(d.{size}) OVER (ORDER BY d.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+  FROM ({found}) AS d
+) AS d
+WHERE coalesce(d.before, 0) < {max_bytes}
+ORDER BY d.n
+"""
+_ALL = "SELECT d.* FROM titan_document d WHERE d.kind = $1 AND d.n > $2 ORDER BY d.n LIMIT $3"
+_BY_TERMS = """
+SELECT d.* FROM titan_term t JOIN titan_document d ON d.n = t.n
+WHERE t.kind = $1 AND t.n > $2 AND t.field = $4 AND t.digest = $5{others} ORDER BY t.n LIMIT $3
+"""
+_OTHER = """
+  AND EXISTS (
+    SELECT FROM titan_term o WHERE o.kind = t.kind AND o.field = ${field} AND o.digest = ${digest} AND o.n = t.n
+  )
+"""
+_COUNTS = f"""
+SELECT w.field, w.digest FROM unnest($2::smallint[], $3::bytea[]) AS w (field, digest)
+ORDER BY (SELECT count(*) FROM (
+  SELECT FROM titan_term t WHERE t.kind = $1 AND t.field = w.field AND t.digest = w.digest AND t.n > $4
+  LIMIT {COUNTED_POSTINGS}
+) AS counted)
+"""
+
+
+async def get(session: Session, kind: Kind, document_id: str, with_blobs: bool) -> Stored | None:  # noqa: FBT001
+    """Return one document; see `titan.store.contract.Store.get`."""
+    row = await session.read_row(_GET[with_blobs], KIND[kind], digest(document_id))
+    if row is None:
+        return None
+    if row["id"] != document_id:
+        raise StoreDamaged(f"the digest of the id {document_id!r} leads to the document {row['id']!r}")
+    return _stored(row)
+
+
+async def page(
+    session: Session,
+    kind: Kind,
+    terms: Sequence[tuple[int, bytes]],
+    after: int,
+    limit: int,
+    with_blobs: bool,  # noqa: FBT001
+) -> Page:
+    """Return one keyset page; with terms it goes along the rarest one's entries."""
+    if len(terms) > 1:
+        fields, digests = zip(*terms, strict=True)
+        rows = await session.read_rows(_COUNTS, KIND[kind], fields, digests, after)
+        terms = [(row["field"], row["digest"]) for row in rows]
+    values = [part for term in terms for part in term]
+    rows = await session.read_rows(_page(len(terms), with_blobs=with_blobs), KIND[kind], after, limit + 1, *values)
+    items = tuple(_stored(row) for row in rows[:limit])
+    more = bool(rows) and rows[0]["found"] > len(items)
+    return Page(items, rows[len(items) - 1]["n"] if more else None)
+
+
+def _page(terms: int, *, with_blobs: bool) -> str:
+    others = "".join(_OTHER.format(field=number, digest=number + 1) for number in range(6, 4 + 2 * terms, 2))
+    return _SIZED.format(
+        body=_body("d", with_blobs=with_blobs),
+        size="full_bytes" if with_blobs else "plain_bytes",
+        found=_BY_TERMS.format(others=others) if terms else _ALL,
+        max_bytes=PAGE_MAX_BYTES,
+    )
+
+
+def _stored(row: Row) -> Stored:
+    header: bytes = row["header"]
+    if row["has_elements"]:
+        comma = b"" if header == b"{}" else b","
+        header = b"".join((header[:-1], comma, b'"submodelElements":[', row["elements"] or b"", b"]}"))
+    return Stored(row["id"], row["revision"], row["modified_ms"], header)

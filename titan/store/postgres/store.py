@@ -1,0 +1,149 @@
+"""The store on PostgreSQL: `titan.store.contract.Store`; every operation crosses to the island once."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar, TypeVarTuple
+
+import trio
+
+from titan.island import Island, IslandDown
+from titan.store.contract import (
+    Changes,
+    ChangesGone,
+    Document,
+    Idempotency,
+    IdempotencyRunning,
+    Kind,
+    NotFound,
+    OutcomeUnknown,
+    Page,
+    Precondition,
+    Replayed,
+    Stored,
+    StoreUnavailable,
+    Term,
+    WriteMode,
+    WriteOutcome,
+    is_id,
+)
+from titan.store.postgres import changes, codes, reads, writes
+from titan.store.postgres.database import Database
+from titan.store.postgres.session import Session
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+RESOLVE_NEEDS_S = 0.1
+"""With less time left an unknown outcome is told as such instead of asked for."""
+
+
+class PostgresStore:
+    """Works for as long as somebody serves the island and keeps the database connected."""
+
+    def __init__(self, island: Island, database: Database) -> None:
+        self._island = island
+        self._database = database
+
+    async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
+        """Return the document, or None where there is none."""
+        if not is_id(document_id):
+            return None
+        return await self._use(reads.get, kind, document_id, with_blobs)
+
+    async def page(
+        self,
+        kind: Kind,
+        *,
+        terms: Sequence[Term] = (),
+        after: int = 0,
+        limit: int = 100,
+        with_blobs: bool = False,
+    ) -> Page:
+        """Return up to `limit` documents created after position `after` that carry all `terms`."""
+        wanted = sorted({codes.term(term) for term in terms})
+        return await self._use(reads.page, kind, wanted, after, limit, with_blobs)
+
+    async def write(
+        self,
+        document: Document,
+        mode: WriteMode,
+        *,
+        precondition: Precondition | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> WriteOutcome:
+        """Write a whole document.
+
+        An unknown outcome is resolved by the idempotency record, where there is one and time: the request is made
+        again, and either finds its own record or does what was not done.
+        """
+        if not is_id(document.id):
+            raise ValueError("an id has 1 to 2,048 characters, none of them U+0000 or a lone surrogate")
+        try:
+            return await self._use(writes.write, document, mode, precondition, idempotency)
+        except OutcomeUnknown as unknown:
+            if idempotency is None or _time_left_s() < RESOLVE_NEEDS_S:
+                raise
+            return await self._again(unknown, document, mode, precondition, idempotency)
+
+    async def _again(
+        self,
+        unknown: OutcomeUnknown,
+        document: Document,
+        mode: WriteMode,
+        precondition: Precondition | None,
+        idempotency: Idempotency,
+    ) -> WriteOutcome:
+        try:
+            outcome = await self._use(writes.write, document, mode, precondition, idempotency)
+        except StoreUnavailable:
+            raise unknown from None
+        match outcome:
+            case Replayed(first):
+                return first
+            case IdempotencyRunning():
+                raise unknown
+        return outcome
+
+    async def delete(self, kind: Kind, document_id: str, *, precondition: Precondition | None = None) -> WriteOutcome:
+        """Delete a document; `NotFound` where there is none."""
+        if not is_id(document_id):
+            return NotFound()
+        return await self._use(writes.delete, kind, document_id, precondition)
+
+    async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
+        """Return committed changes behind a cursor; None stands for the oldest that is kept."""
+        return await self._use(changes.changes, after, limit)
+
+    async def cursor(self) -> str:
+        """Return the cursor behind the newest change."""
+        return await self._use(changes.cursor)
+
+    async def trim_changes(self, *, before_ms: int) -> int:
+        """Forget the oldest changes of before that wall time, many short transactions one after the other."""
+        trimmed = 0
+        while some := await self._use(changes.trim, before_ms):
+            trimmed += some
+        return trimmed
+
+    async def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
+        """Iterate over all documents of a kind, page by page, in order of creation."""
+        after: int | None = 0
+        while after is not None:
+            page = await self.page(kind, after=after, with_blobs=with_blobs)
+            for stored in page.items:
+                yield stored
+            after = page.next_after
+
+    async def _use(self, function: Callable[[Session, *Ts], Awaitable[T]], *args: *Ts) -> T:
+        """Run an operation over there. What is known to be down is told without crossing."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if (reason := self._database.down_because) is not None or not self._island.statistics.running:
+            raise StoreUnavailable(f"the database is unavailable: {reason or 'its thread is not running'}")
+        try:
+            return await self._island.run(self._database.use, function, *args)
+        except IslandDown as error:
+            # Whether a COMMIT had been sent by then is not known here; a read loses nothing by being told the same.
+            raise OutcomeUnknown(f"the thread of the database drivers ended: {error}") from error
+
+
+def _time_left_s() -> float:
+    return trio.current_effective_deadline() - trio.current_time()
