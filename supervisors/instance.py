@@ -19,7 +19,7 @@ from titan.api.dispatch import answer
 from titan.api.docs_page import docs_page
 from titan.api.openapi import openapi_page
 from titan.api.operations import OPERATIONS
-from titan.api.services import Services
+from titan.api.services import PageSizes, Services
 from titan.http.app import Api, Pages, Probes, make_app
 from titan.http.limits import HttpLimits
 from titan.http.server import Endpoint
@@ -105,6 +105,7 @@ def make_instance(
         lenient=settings.model.verification is Verification.LENIENT,
         budget_s=settings.database.request_budget_s,
         max_depth=settings.http.max_json_depth,
+        page_sizes=page_sizes(settings),
     )
     limits = http_limits(settings)
     probes = Probes(live=heartbeat.is_fresh, ready=partial(_readiness, checks, state))
@@ -154,6 +155,11 @@ def http_limits(settings: Settings) -> HttpLimits:
     )
 
 
+def page_sizes(settings: Settings) -> PageSizes:
+    """Return the sizes of pages of `[api]`."""
+    return PageSizes(settings.api.page_size, settings.api.max_page_size)
+
+
 def http_drain(settings: Settings, state: State) -> Drain:
     """Return how the http actor drains: its listeners are closed only where the process ends."""
     return Drain(delay_s=settings.http.drain_delay_s, shutdown_s=HTTP_SHUTDOWN_S, is_final=lambda: state.draining)
@@ -196,7 +202,7 @@ def _main_pages(settings: Settings, probes: Probes, state: State, metrics: Metri
         probes,
         tree=partial(_tree, state) if is_loopback(settings.http.host) and not separate else None,
         metrics=None if separate else metrics.render,
-        openapi=partial(openapi_page, OPERATIONS, settings.http.base_path),
+        openapi=partial(openapi_page, OPERATIONS, settings.http.base_path, page_sizes(settings)),
         docs=partial(docs_page, OPERATIONS, settings.http.base_path),
     )
 

@@ -156,6 +156,17 @@ def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network,
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
+class Api(Section):
+    """The AAS API."""
+
+    page_size: int = Field(
+        default=100, ge=1, le=100_000, description="Results on a page of a list where the client does not say."
+    )
+    max_page_size: int = Field(
+        default=1000, ge=1, le=100_000, description="Most results that a client may ask for on one page."
+    )
+
+
 class Process(Section):
     """The process as a whole."""
 
@@ -241,6 +252,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     http: Http = Http()
+    api: Api = Api()
     process: Process = Process()
     database: Database = Database()
     model: Model = Model()

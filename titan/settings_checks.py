@@ -32,6 +32,12 @@ def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[
             f"http.tls_cert = {http.tls_cert or 'unset'} and http.tls_key = {http.tls_key or 'unset'}:"
             " TLS needs both; set or unset both of TITAN_HTTP__TLS_CERT and TITAN_HTTP__TLS_KEY"
         )
+    api = settings.api
+    if api.page_size > api.max_page_size:
+        yield (
+            f"api.page_size = {api.page_size} and api.max_page_size = {api.max_page_size}: a page cannot be larger than"
+            " the largest; lower TITAN_API__PAGE_SIZE or raise TITAN_API__MAX_PAGE_SIZE"
+        )
     if http.admin_port and http.admin_port == http.port:
         yield (
             f"http.admin_port = {http.admin_port} and http.port = {http.port}:"

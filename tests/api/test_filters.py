@@ -2,13 +2,14 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.support.client import Client
 from tests.support.documents import concept_description, reference, shell, submodel
-from titan.api.services import Services
+from titan.api.services import PageSizes, Services
 
 
 def encoded(value: Any, *, indent: int | None = None) -> str:
@@ -188,6 +189,16 @@ async def test_writing_while_paging_neither_repeats_nor_skips_what_stays(client)
     cursor = page["paging_metadata"]["cursor"]
     rest = await ids(client, f"/shells?limit=100&cursor={cursor}")
     assert rest == ["urn:2", "urn:3", "urn:4", "urn:5", "urn:new"]
+
+
+async def test_the_sizes_of_pages_are_settings(services):
+    client = Client(replace(services, page_sizes=PageSizes(default=2, most=3)))
+    for number in range(4):
+        await client("POST", "/shells", shell(f"urn:{number}"))
+    assert await ids(client, "/shells") == ["urn:0", "urn:1"]
+    assert len(await ids(client, "/shells?limit=3")) == 3
+    refused = await client("GET", "/shells?limit=4")
+    assert (refused.status, refused.texts) == (400, ["query parameter 'limit' must be a number from 1 to 3"])
 
 
 async def test_lenient_takes_what_breaks_constraints_and_strict_does_not(services):

@@ -14,6 +14,7 @@ from titan.api.call import Call
 from titan.api.dispatch import read_call
 from titan.api.messages import Request, Response
 from titan.api.operations import OPERATIONS
+from titan.api.services import PageSizes
 from titan.model.identifiers import encode_identifier, identifier_fault
 
 BUILT = [row for row in OPERATIONS if row.handler]
@@ -37,7 +38,7 @@ fields = st.sampled_from(["if-match", "if-none-match", "accept", "content-type",
 )
 def test_whatever_a_request_says_it_is_read_or_refused(operation, segment, query, headers, body):
     path = {name: segment for name in ("aasIdentifier", "submodelIdentifier", "cdIdentifier") if name in operation.path}
-    call = read_call(operation, Request(path, tuple(query), headers, body, request_id="r"))
+    call = read_call(operation, Request(path, tuple(query), headers, body, request_id="r"), PageSizes())
     if isinstance(call, Response):
         assert 400 <= call.status < 500
         assert isinstance(call.body, bytes)

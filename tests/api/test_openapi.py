@@ -10,6 +10,7 @@ from tests.support.documents import complete_concept_description, complete_shell
 from titan.api.openapi import QUERY, document, openapi_page
 from titan.api.operations import OPERATIONS
 from titan.api.parameters import KNOWN
+from titan.api.services import PageSizes
 
 DOCUMENT = document(OPERATIONS, "/api/v3.1")
 
@@ -33,6 +34,12 @@ def test_it_has_the_rows_with_a_handler_and_no_others():
 
 def test_every_query_parameter_is_described():
     assert set(QUERY) == KNOWN
+
+
+def test_the_sizes_of_pages_are_those_of_the_settings():
+    described = document(OPERATIONS, sizes=PageSizes(default=7, most=9))["paths"]["/shells"]["get"]["parameters"]
+    (limit,) = (parameter["schema"] for parameter in described if parameter["name"] == "limit")
+    assert (limit["default"], limit["maximum"]) == (7, 9)
 
 
 @pytest.mark.parametrize(

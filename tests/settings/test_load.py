@@ -339,6 +339,10 @@ def test_settings_cannot_be_changed():
         ({"TITAN_HTTP__TLS_KEY": "/a"}, ["http.tls_cert = unset", "http.tls_key = /a", "TITAN_HTTP__TLS_CERT"]),
         ({"TITAN_HTTP__ADMIN_PORT": "8080"}, ["http.admin_port = 8080", "http.port = 8080", "TITAN_HTTP__ADMIN_PORT"]),
         (
+            {"TITAN_API__PAGE_SIZE": "1001"},
+            ["api.page_size = 1001", "api.max_page_size = 1000", "TITAN_API__MAX_PAGE_SIZE"],
+        ),
+        (
             {"TITAN_HOST": "0.0.0.0"},
             ["http.host = 0.0.0.0", "security.allow_anonymous = false", "TITAN_SECURITY__ALLOW_ANONYMOUS"],
         ),

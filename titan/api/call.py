@@ -19,9 +19,6 @@ class Query:
     terms: tuple[Term, ...] = ()
 
 
-NO_QUERY = Query()
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of one operation."""
@@ -30,6 +27,6 @@ class Call:
     request: Request
     path: Mapping[str, str] = field(default_factory=dict)
     """Path parameters; identifiers are plain, not base64url."""
-    query: Query = NO_QUERY
+    query: Query = Query()
     conditions: Conditions = NO_CONDITIONS
     idempotency_key: str | None = None

@@ -12,7 +12,7 @@ from titan.api.messages import Request, Response
 from titan.api.operation import Operation
 from titan.api.parameters import read_query
 from titan.api.results import problem, unavailable
-from titan.api.services import Services
+from titan.api.services import PageSizes, Services
 from titan.model.identifiers import InvalidIdentifier, decode_identifier
 from titan.store.contract import OutcomeUnknown, StoreFull, StoreUnavailable
 
@@ -32,7 +32,7 @@ async def answer(services: Services, operation: Operation, request: Request) -> 
 
     Cancelled: a write whose caller is gone may still be committed.
     """
-    call = read_call(operation, request)
+    call = read_call(operation, request, services.page_sizes)
     if isinstance(call, Response):
         return call
     assert operation.handler is not None  # read_call answered 501 otherwise
@@ -51,7 +51,7 @@ async def answer(services: Services, operation: Operation, request: Request) -> 
         return unavailable(text, request_id=request.request_id, retry_after_s=away.retry_after_s)
 
 
-def read_call(operation: Operation, request: Request) -> Call | Response:
+def read_call(operation: Operation, request: Request, sizes: PageSizes) -> Call | Response:
     """Read every part of a request, or answer what is wrong with it."""
     if operation.handler is None:
         text = f"{operation.operation_id} is not offered by this server"
@@ -59,7 +59,7 @@ def read_call(operation: Operation, request: Request) -> Call | Response:
     path = _path(request.path)
     if isinstance(path, str):
         return problem(400, path, request_id=request.request_id)
-    query = read_query(request.query, operation.query, operation.operation_id)
+    query = read_query(request.query, operation.query, operation.operation_id, sizes)
     if isinstance(query, list):
         return problem(400, query, request_id=request.request_id)
     headers = request.headers

@@ -10,7 +10,8 @@ import orjson
 
 from titan.api.messages import Response
 from titan.api.operation import Operation
-from titan.api.parameters import MAX_ENCODED_REFERENCE, MAX_ID_SHORT, MAX_LIMIT
+from titan.api.parameters import MAX_ENCODED_REFERENCE, MAX_ID_SHORT
+from titan.api.services import PageSizes
 from titan.model.schemas import Schema, reference_to, schemas_of
 from titan.version import __version__
 
@@ -20,7 +21,7 @@ _ENCODED_REFERENCE = {"type": "string", "minLength": 1, "maxLength": MAX_ENCODED
 QUERY: dict[str, tuple[str, Schema]] = {
     "limit": (
         "Most results on one page",
-        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100},
+        {"type": "integer", "minimum": 1},
     ),
     "cursor": ("Where to go on: `paging_metadata.cursor` of the page before", {"type": "string", "minLength": 1}),
     "level": (
@@ -46,7 +47,7 @@ QUERY: dict[str, tuple[str, Schema]] = {
         {"type": "array", "items": {"type": "string", "minLength": 1}},
     ),
 }
-"""Every query parameter: what it means and what it may be."""
+"""Every query parameter: what it means and what it may be, but for the sizes of pages, which are settings."""
 
 _RESULT = reference_to("Result")
 _JSON = "application/json"
@@ -64,17 +65,17 @@ REASONS = {
 SUCCESSES = {200: "The answer", 201: "It was created", 204: "Done; there is nothing to say", 304: "Not modified"}
 
 
-def openapi_page(operations: Iterable[Operation], base: str = "") -> Response:
+def openapi_page(operations: Iterable[Operation], base: str = "", sizes: PageSizes | None = None) -> Response:
     """Answer with the document; `base` is where the API is mounted."""
-    return Response(200, orjson.dumps(document(operations, base)))
+    return Response(200, orjson.dumps(document(operations, base, sizes)))
 
 
-def document(operations: Iterable[Operation], base: str = "") -> dict[str, Any]:
+def document(operations: Iterable[Operation], base: str = "", sizes: PageSizes | None = None) -> dict[str, Any]:
     """Return the document of the rows that have a handler."""
     built = [operation for operation in operations if operation.handler is not None]
     paths: dict[str, dict[str, Any]] = {}
     for operation in built:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, sizes or PageSizes())
     return {
         "openapi": "3.0.3",
         "info": {
@@ -107,12 +108,16 @@ def statuses(operation: Operation) -> list[int]:
     return sorted(found)
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, sizes: PageSizes) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.operation_id,
         "summary": operation.summary,
         "tags": [operation.service],
-        "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)],
+        "parameters": [
+            *_path_parameters(operation),
+            *_query_parameters(operation, sizes),
+            *_header_parameters(operation),
+        ],
         "responses": _responses(operation),
     }
     if operation.request is not None:
@@ -133,9 +138,11 @@ def _path_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
             }
 
 
-def _query_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
+def _query_parameters(operation: Operation, sizes: PageSizes) -> Iterable[dict[str, Any]]:
     for name in operation.query:
         meaning, schema = QUERY[name]
+        if name == "limit":
+            schema = schema | {"maximum": sizes.most, "default": sizes.default}
         yield {"name": name, "in": "query", "description": meaning, "schema": schema}
 
 

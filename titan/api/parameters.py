@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from titan.api.call import NO_QUERY, Query
+from titan.api.call import Query
 from titan.api.cursors import decode_cursor
+from titan.api.services import PageSizes
 from titan.model.identifiers import InvalidIdentifier, decode_base64url
 from titan.model.references import canonical_asset_id, canonical_reference
 from titan.model.strict_json import JsonError
@@ -14,7 +15,6 @@ from titan.model.strict_json import parse as parse_json
 from titan.model.verification import check_reference, check_specific_asset_id
 from titan.store.contract import Field, Term
 
-MAX_LIMIT = 1000
 MAX_ID_SHORT = 128
 MAX_ENCODED_REFERENCE = 3072
 """Constraint AASa-002, in encoded characters; the same bound for one value of `assetIds`."""
@@ -28,18 +28,21 @@ Faults = list[str]
 class _Draft:
     """What has been read so far."""
 
-    limit: int = 100
+    sizes: PageSizes
+    limit: int
     cursor: str | None = None
     core: bool = False
     with_blobs: bool = False
     terms: list[Term] = field(default_factory=list)
 
 
-def read_query(pairs: tuple[tuple[str, str], ...], known: tuple[str, ...], operation_id: str) -> Query | Faults:
+def read_query(
+    pairs: tuple[tuple[str, str], ...], known: tuple[str, ...], operation_id: str, sizes: PageSizes
+) -> Query | Faults:
     """Read the parameters of one request, or say everything that is wrong with them."""
     if not pairs:
-        return NO_QUERY
-    draft = _Draft()
+        return Query(sizes.default)
+    draft = _Draft(sizes, sizes.default)
     faults: Faults = []
     seen: set[str] = set()
     for name, text in pairs:
@@ -64,8 +67,8 @@ def _after(draft: _Draft, operation_id: str) -> int | None:
 
 
 def _limit(draft: _Draft, text: str) -> str | None:
-    if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
-        return f"must be a number from 1 to {MAX_LIMIT}"
+    if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= draft.sizes.most:
+        return f"must be a number from 1 to {draft.sizes.most}"
     draft.limit = int(text)
     return None
 
