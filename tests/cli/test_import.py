@@ -1,7 +1,9 @@
 """`titan import`: what is taken, changed, skipped and refused, and that the report says so."""
 
 import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tests.cli import stores
 from tests.cli.conftest import EXAMPLE, Ended
 from tests.cli.hostile import HOSTILE, SUBMODEL, make
+from titan.cli.transfer import reading
 
 
 def write(path: Path, *submodels: object) -> Path:
@@ -154,6 +157,27 @@ def test_a_list_too_long_for_a_table_is_counted_and_whole_with_verbose(titan, da
         "skipped": 0,
         "refused": 130,
     }
+
+
+def test_one_document_beyond_the_limit_is_refused_alone(titan, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_PIECE_BYTES", 1000)
+    large = SUBMODEL | {"id": "large", "idShort": "x" * 1000}
+    ended = titan("import", write(tmp_path / "large.json", large, SUBMODEL), data_dir=data_dir)
+    assert ended.code == 1
+    assert "submodel at byte 15" in ended.out
+    assert "allowed are 1000" in ended.out
+    assert [change.id for change in stores.changes(data_dir)] == [SUBMODEL["id"]]
+
+
+@pytest.mark.parametrize("arguments", [["import", EXAMPLE], ["export", "-"]])
+def test_a_schema_that_this_version_cannot_serve_is_exit_code_4(titan, data_dir, arguments):
+    with closing(sqlite3.connect(data_dir / "titan.db")) as db:
+        db.execute("UPDATE titan_schema SET revision = '9999', oldest_program = '99.0.0'")
+        db.commit()
+    ended = titan(*arguments, data_dir=data_dir)
+    assert (ended.code, ended.out) == (4, "")
+    assert len(ended.err.splitlines()) == 1
+    assert "needs titan 99.0.0" in ended.err
 
 
 def test_settings_say_where_the_store_is(titan, tmp_path, monkeypatch):

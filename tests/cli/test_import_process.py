@@ -1,4 +1,4 @@
-"""`titan import` as a process: signals, a terminal, memory."""
+"""`titan import` and `titan export` as processes: signals, a terminal, memory."""
 
 import json
 import os
@@ -55,13 +55,7 @@ def wait_for(data_dir: Path, count: int, process: "subprocess.Popen[str]") -> No
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_cleanly_with_the_report_of_what_was_done(data_dir, tmp_path, number):
     path = many(tmp_path / "many.json", 20_000)
-    with subprocess.Popen(
-        [*TITAN, "import", "--json", path],
-        env=clean_environment({"TITAN_DATA_DIR": str(data_dir)}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start(data_dir, "import", "--json", path) as process:
         wait_for(data_dir, 100, process)
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
@@ -74,13 +68,7 @@ def test_a_signal_stops_it_cleanly_with_the_report_of_what_was_done(data_dir, tm
 
 def test_a_writer_process_that_dies_ends_it_with_the_report_and_a_reason(data_dir, tmp_path):
     path = many(tmp_path / "many.json", 20_000)
-    with subprocess.Popen(
-        [*TITAN, "import", "--json", path],
-        env=clean_environment({"TITAN_DATA_DIR": str(data_dir)}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start(data_dir, "import", "--json", path) as process:
         wait_for(data_dir, 100, process)
         [child] = [int(pid) for tasks in children_files(process.pid) for pid in tasks.read_text().split()]
         os.kill(child, signal.SIGKILL)
@@ -118,6 +106,17 @@ def test_on_a_terminal_there_is_a_bar_and_the_table_fits(data_dir):
     assert "23" in table
 
 
+def start(data_dir: Path, *arguments: object) -> "subprocess.Popen[str]":
+    """Start a command."""
+    return subprocess.Popen(
+        [*TITAN, *map(str, arguments)],
+        env=clean_environment({"TITAN_DATA_DIR": str(data_dir)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 PEAK = (
     "import resource, sys; from titan.cli.main import run; code = run(sys.argv[1:]);"
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
@@ -148,3 +147,36 @@ def test_memory_grows_neither_with_the_file_nor_with_the_store(data_dir, tmp_pat
     assert (tmp_path / "out.json").stat().st_size > 15_000_000
     for command in ("import", "export", "validate"):
         assert peaks[command, 15_000] - peaks[command, 1_000] < 6 * 1024, peaks
+
+
+def test_a_stopped_import_says_so_after_its_table(data_dir, tmp_path):
+    path = many(tmp_path / "many.json", 20_000)
+    with start(data_dir, "import", path) as process:
+        wait_for(data_dir, 100, process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (1, "")
+    assert out.splitlines()[-1] == "Stopped before the end: by SIGINT"
+
+
+def test_an_export_to_a_file_that_is_stopped_leaves_nothing_behind(data_dir, tmp_path):
+    assert peak_kib(data_dir, "import", many(tmp_path / "many.json", 20_000, padding=500))
+    (tmp_path / "out").mkdir()
+    with start(data_dir, "export", tmp_path / "out" / "out.json") as process:
+        deadline = time.monotonic() + 30
+        while not list((tmp_path / "out").iterdir()):
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (1, "", "Error: interrupted\n")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)])
+def test_an_export_whose_reader_has_stopped_reading_can_be_stopped(data_dir, tmp_path, number, code):
+    assert peak_kib(data_dir, "import", many(tmp_path / "many.json", 1_000, padding=500))
+    with start(data_dir, "export", "-") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1) == "{"  # and no more: the pipe fills
+        process.send_signal(number)
+        assert process.wait(30) == code

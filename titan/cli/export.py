@@ -3,9 +3,9 @@
 import errno
 import signal
 import sys
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractContextManager, aclosing, nullcontext
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -15,7 +15,7 @@ import trio
 from titan.cli.options import config_option, load_settings
 from titan.cli.transfer.report import counted, shown
 from titan.cli.transfer.stores import reading, store_errors
-from titan.cli.transfer.target import Occupied, check_target, whole_file
+from titan.cli.transfer.target import check_target, whole_file
 from titan.exits import ExitCode
 from titan.model.environment import SECTIONS, join
 from titan.store.contract import Kind, Store
@@ -26,11 +26,8 @@ _LATER: Final = ("xml", "aasx")
 Key = tuple[Kind, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Why an export came to nothing."""
-
-    reason: str
+class Failed(click.ClickException):
+    """The export came to nothing: exit code 1."""
 
 
 @click.command("export")
@@ -60,41 +57,43 @@ def command(out: Path, *, ids: tuple[str, ...], file_format: str | None, force: 
     database = load_settings(config).settings.database.sqlite_path
     wanted = tuple(dict.fromkeys(ids))
     try:
-        with _opened(out, force=force) as file, store_errors():
-            outcome = trio.run(_export, database, file, wanted)
-            if isinstance(outcome, Failed):
-                raise click.ClickException(outcome.reason)
-    except Occupied as error:
-        raise click.UsageError(str(error)) from None
+        with store_errors():
+            if out == STDOUT:
+                count = trio.run(_to_stdout, database, wanted)
+            else:
+                count = trio.run(partial(_to_file, database, check_target(out, overwrite=force), wanted, force=force))
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise  # the reader of standard output has gone; the program as a whole deals with that
-        raise click.ClickException(f"cannot write {out}: {error.strerror}") from None
-    click.echo(f"{counted(outcome, 'document')} exported", err=True)
+        raise Failed(f"cannot write {out}: {error.strerror}") from None
+    click.echo(f"{counted(count, 'document')} exported", err=True)
     return ExitCode.DONE
 
 
-def _opened(out: Path, *, force: bool) -> AbstractContextManager[BinaryIO]:
-    if out == STDOUT:
-        return nullcontext(sys.stdout.buffer)
-    return whole_file(check_target(out, overwrite=force), overwrite=force)
+async def _to_stdout(database: Path, ids: Sequence[str]) -> int:
+    # Signals do what they do by default: they must end us also while a reader that does not read holds us in a write.
+    async with reading(database) as store:
+        return await _write(store, sys.stdout.buffer, ids)
 
 
-async def _export(database: Path, file: BinaryIO, ids: Sequence[str]) -> int | Failed:
-    """Write the documents; return how many, or why what was written so far is worth nothing."""
-    outcome: int | Failed = Failed("interrupted")
-    async with reading(database) as store, trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_on_signal, nursery.cancel_scope)
-        outcome = await _write(store, file, ids)
-        nursery.cancel_scope.cancel()
-    return outcome
+async def _to_file(database: Path, target: Path, ids: Sequence[str], *, force: bool) -> int:
+    # From before there is a file to be cleaned away, a signal cancels instead of ending the process.
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with reading(database) as store, trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
+            with whole_file(target, overwrite=force) as file:
+                count = await _write(store, file, ids)
+            nursery.cancel_scope.cancel()
+            return count
+    raise Failed("interrupted")
 
 
-async def _write(store: Store, file: BinaryIO, ids: Sequence[str]) -> int | Failed:
+async def _write(store: Store, file: BinaryIO, ids: Sequence[str]) -> int:
+    """Write the documents and return how many; raise `Failed` before the first where an id is unknown."""
     keys = [(kind, one) for kind in SECTIONS.values() for one in ids if await store.get(kind, one) is not None]
     missing = [one for one in ids if one not in {document_id for _, document_id in keys}]
     if missing:
-        return Failed("\n".join(f"there is no document with the id {shown(one)}" for one in missing))
+        raise Failed("\n".join(f"there is no document with the id {shown(one)}" for one in missing))
     count = 0
 
     async def counted() -> AsyncGenerator[tuple[Kind, bytes], None]:
@@ -123,7 +122,6 @@ async def _chosen(store: Store, keys: Sequence[Key]) -> AsyncGenerator[tuple[Kin
             yield kind, stored.body
 
 
-async def _cancel_on_signal(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
+async def _cancel_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()

@@ -31,7 +31,7 @@ MODEL_TYPES: Final = {
 }
 
 MAX_PIECE_BYTES: Final = 64 * 1024 * 1024
-"""One identifiable is parsed as a whole, at up to about ten times its size in memory; this is the limit of that."""
+"""One identifiable is parsed as a whole, at up to about twenty times its size in memory; this is the limit of that."""
 
 _MAX_ENVELOPE_BYTES: Final = 64 * 1024 * 1024
 """What is left without the identifiables: brackets, commas and white space, a few bytes each."""

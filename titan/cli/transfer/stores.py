@@ -44,14 +44,14 @@ async def reading(path: Path) -> AsyncIterator[SqliteStore]:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """End a command with one line and an exit code where the store fails; take file errors out of their groups."""
+    """End a command with one line and an exit code where the store fails; take other known errors out of groups."""
     try:
         yield
     except* SchemaUnfit as group:
         raise SchemaFailed(str(first(group))) from None
     except* (DataFolderUnusable, UpgradeFailed, StoreDamaged, StoreUnavailable, WriterFailed) as group:
         raise StoreFailed(str(first(group))) from None
-    except* OSError as group:
+    except* (click.ClickException, OSError) as group:
         raise first(group) from None
 
 

@@ -9,11 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import click
+
 _BUFFER_BYTES: Final = 1024 * 1024
 
 
-class Occupied(Exception):
-    """Something is there that must not be overwritten; the text says what."""
+class Occupied(click.UsageError):
+    """Something is there that must not be overwritten; the text says what. Exit code 2."""
 
 
 def check_target(path: Path, *, overwrite: bool) -> Path:
