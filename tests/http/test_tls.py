@@ -119,6 +119,14 @@ async def test_a_large_answer_that_is_not_read_is_cut_off(files):
         assert site.seen.connection_failures == []
 
 
+async def test_after_the_last_answer_the_client_sees_the_end_at_once(files):
+    limits = HttpLimits(linger_s=60)
+    async with running(limits=limits, tls=files.load()) as site, connected(site.port, files.client_context()) as client:
+        reply = await client.ask("GET /things\nConnection: close")
+        assert (reply.status, reply.headers["connection"]) == (200, "close")
+        assert await client.is_closed()
+
+
 async def test_new_files_serve_new_connections_and_old_ones_go_on(files, monkeypatch):
     monkeypatch.setattr(http_actor, "CERTIFICATE_CHECK_S", 0.02)
     certificate = files.load()

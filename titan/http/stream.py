@@ -52,8 +52,8 @@ class ClientStream(trio.abc.HalfCloseableStream):
         self._limits = limits
         self._is_draining = is_draining
         self.is_tls = isinstance(transport, trio.SSLStream)
-        plain = transport.transport_stream if isinstance(transport, trio.SSLStream) else transport
-        self.socket = plain.socket
+        self._plain = transport.transport_stream if isinstance(transport, trio.SSLStream) else transport
+        self.socket = self._plain.socket
         self.phase = Phase.NEW
         self.phase_since = trio.current_time()
         self.broken = False
@@ -191,10 +191,7 @@ class ClientStream(trio.abc.HalfCloseableStream):
             await trio.lowlevel.checkpoint()
             return
         self._enter(Phase.LINGER, trio.current_time() + self._limits.linger_s)
-        if isinstance(self._transport, trio.SocketStream):
-            await self._transport.send_eof()
-        else:
-            await trio.lowlevel.checkpoint()
+        await self._plain.send_eof()  # under TLS too: nobody on the web waits for a close_notify
 
     async def aclose(self) -> None:
         """Close, or while the client is still sending leave that to the reader, which ends after `linger_s`."""
