@@ -40,8 +40,9 @@ def command(out: Path, *, ids: tuple[str, ...], file_format: str | None, force: 
     r"""Write documents of the store to files.
 
     All of them, or those with the given ids alone, become one Environment. OUT is a file, which appears whole or not
-    at all, or - for standard output. Each document has the content that it was stored with. What others write
-    meanwhile may be in it or not.
+    at all, or - for standard output. Each document has the content that it was stored with; an Environment has
+    nothing else worth keeping: the order of documents and empty sections of an imported file are not kept. What
+    others write meanwhile may be in it or not.
 
     \b
     Example:
@@ -96,14 +97,14 @@ async def _write(store: Store, file: BinaryIO, ids: Sequence[str]) -> int:
         raise Failed("\n".join(f"there is no document with the id {shown(one)}" for one in missing))
     count = 0
 
-    async def counted() -> AsyncGenerator[tuple[Kind, bytes], None]:
+    async def chosen() -> AsyncGenerator[tuple[Kind, bytes], None]:
         nonlocal count
         async with aclosing(_chosen(store, keys) if ids else _all(store)) as documents:
             async for document in documents:
                 count += 1
                 yield document
 
-    async with aclosing(counted()) as documents, aclosing(join(documents)) as parts:
+    async with aclosing(chosen()) as documents, aclosing(join(documents)) as parts:
         async for part in parts:
             file.write(part)
     return count

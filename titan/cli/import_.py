@@ -56,7 +56,8 @@ def command(
       titan import machine.json spare-parts/
       titan import --replace --json line-7/ > report.json
 
-    Exit codes: 0 everything is in, 1 something was refused, 2 usage or configuration.
+    Exit codes: 0 everything is in, 1 something was refused or it stopped before the end, 2 usage or configuration,
+    4 the schema of the store is not ready.
     """
     if replace and skip_existing:
         raise click.UsageError("--replace and --skip-existing exclude each other")
