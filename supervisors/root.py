@@ -22,7 +22,7 @@ from titan.http.sockets import BindFailed
 from titan.http.tls import BadCertificate
 from titan.settings import LogFormat, Settings
 from titan.settings_load import Loaded
-from titan.store.contract import StoreDamaged
+from titan.store.contract import StoreDamaged, StoreUnavailable
 from titan.store.schema import SchemaUnfit
 from titan.store.sqlite.lock import AlreadyServed, serve_lock
 from titan.store.sqlite.prepare import DataFolderUnusable, make_folder, prepare
@@ -60,6 +60,10 @@ def serve(loaded: Loaded, *, hook: Hook | None = None) -> ExitCode:
         writer.close(LOG_FLUSH_S)
 
 
+STARTS_NOT = (BindFailed, BadCertificate, DataFolderUnusable, AlreadyServed, StoreDamaged, StoreUnavailable)
+"""What keeps a server from starting and is not about its schema."""
+
+
 class Root:
     """One run of the process."""
 
@@ -81,7 +85,7 @@ class Root:
             try:
                 async with self._ended_by(signals), self._prepared() as (instance, sockets):
                     await self._serve(instance, sockets)
-            except* (BindFailed, BadCertificate, DataFolderUnusable, AlreadyServed, StoreDamaged) as failures:
+            except* STARTS_NOT as failures:
                 code = _say(failures, ExitCode.FAILED)
             except* SchemaUnfit as failures:
                 code = _say(failures, ExitCode.SCHEMA)

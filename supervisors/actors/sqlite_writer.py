@@ -6,12 +6,19 @@ from supervisors.kernel import Context
 from titan.store.contract import StoreUnavailable
 from titan.store.sqlite.client import WriterFailed
 from titan.store.sqlite.store import SqliteStore
+from titan.store.sqlite.trouble import TroubleKind
 from titan.telemetry.health import Check, Status
 
 LOOK_EVERY_S = 0.5
 SLOW_S = 3.0
 """An answer owed for longer means that the disk hangs; the longest wait for another process is 1.2 s."""
 RETRY_S = 1.0
+
+SAID = {
+    TroubleKind.FULL: Status.DEGRADED,
+    TroubleKind.UNREADABLE: Status.DEGRADED,
+    TroubleKind.DAMAGED: Status.DOWN,
+}
 
 
 class SqliteWriterActor:
@@ -71,13 +78,13 @@ class SqliteWriterActor:
             await trio.sleep(LOOK_EVERY_S)
             if writer.waiting_s > SLOW_S:
                 self._check.set(Status.DEGRADED, f"the disk has not confirmed a write for {writer.waiting_s:.0f} s")
-            elif writer.trouble is not None:
-                is_damage = writer.trouble.is_damage
-                self._check.set(Status.DOWN if is_damage else Status.DEGRADED, writer.trouble.reason)
-                if not is_damage:
-                    await self._try_to_write()
-            else:
+            elif self._store.trouble is None:
                 self._check.set(Status.UP)
+            else:
+                trouble = self._store.trouble
+                self._check.set(SAID[trouble.kind], trouble.reason)
+                if trouble.kind is TroubleKind.FULL:
+                    await self._try_to_write()
 
     async def _try_to_write(self) -> None:
         with trio.move_on_after(SLOW_S):

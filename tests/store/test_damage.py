@@ -13,6 +13,7 @@ from titan.store.contract import Kind, StoreDamaged, WriteMode
 from titan.store.sqlite.check import INVARIANTS, findings
 from titan.store.sqlite.prepare import look
 from titan.store.sqlite.store import SqliteStore, open_sqlite_store
+from titan.store.sqlite.trouble import TroubleKind
 
 
 async def fill(path: Path) -> None:
@@ -69,6 +70,8 @@ async def test_a_damaged_page_fails_the_reads_that_need_it_and_is_found_by_the_c
     async with SqliteStore(path) as store:
         with pytest.raises(StoreDamaged, match="malformed"):
             [item async for item in store.export(Kind.SHELL)]
+        assert store.trouble is not None
+        assert store.trouble.kind is TroubleKind.UNREADABLE
         assert await store.get(Kind.SUBMODEL, "urn:s") is not None
 
 
@@ -81,8 +84,8 @@ async def test_a_write_that_meets_damage_says_so_and_harms_nothing_else(path):
     async with open_sqlite_store(path) as store:
         with pytest.raises(StoreDamaged, match="malformed"):
             await store.write(document("urn:new"), WriteMode.CREATE)
-        assert store.writer.trouble is not None
-        assert store.writer.trouble.is_damage
+        assert store.trouble is not None
+        assert store.trouble.kind is TroubleKind.DAMAGED
         assert await store.get(Kind.SHELL, "urn:1") is not None
         assert await store.get(Kind.SHELL, "urn:new") is None
 

@@ -12,7 +12,7 @@ from titan.exits import ExitCode
 from titan.store.contract import StoreDamaged, StoreUnavailable
 from titan.store.schema import SchemaUnfit, unfit
 from titan.store.sqlite.client import WriterFailed
-from titan.store.sqlite.prepare import DataFolderUnusable, UpgradeFailed, look
+from titan.store.sqlite.prepare import DataFolderUnusable, look
 from titan.store.sqlite.store import SqliteStore, open_sqlite_store
 
 E = TypeVar("E", bound=BaseException)
@@ -49,7 +49,7 @@ def store_errors() -> Iterator[None]:
         yield
     except* SchemaUnfit as group:
         raise SchemaFailed(str(first(group))) from None
-    except* (DataFolderUnusable, UpgradeFailed, StoreDamaged, StoreUnavailable, WriterFailed) as group:
+    except* (DataFolderUnusable, StoreDamaged, StoreUnavailable, WriterFailed) as group:
         raise StoreFailed(str(first(group))) from None
     except* (click.ClickException, OSError) as group:
         raise first(group) from None

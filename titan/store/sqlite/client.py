@@ -7,7 +7,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import trio
 
 from titan.store.contract import OutcomeUnknown, StoreClosed, StoreUnavailable
 from titan.store.sqlite import wire
+from titan.store.sqlite.trouble import Trouble, TroubleKind
 
 MAX_UNANSWERED = 512
 """Requests with the writer process at one time; the others wait here, where a caller who gives up costs nothing."""
@@ -28,6 +28,7 @@ Reply = tuple[Any, ...]
 
 
 _WROTE = frozenset({wire.CREATED, wire.REPLACED, wire.DELETED, wire.TRIMMED, wire.PROBED})
+_TROUBLE = {wire.FULL: TroubleKind.FULL, wire.DAMAGED: TroubleKind.DAMAGED}
 
 
 class WriterFailed(Exception):
@@ -37,15 +38,6 @@ class WriterFailed(Exception):
         super().__init__(reason)
         self.reason = reason
         self.may_pass = may_pass
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why writes are refused although the process runs."""
-
-    reason: str
-    is_damage: bool
-    """Damage stays; a full disk may get room again."""
 
 
 class _Pending:
@@ -228,8 +220,8 @@ class WriterClient:
             pending.done.set()
             if reply[0] in _WROTE:
                 self.trouble = None
-            elif reply[0] in {wire.FULL, wire.DAMAGED}:
-                self.trouble = Trouble(reply[1], is_damage=reply[0] == wire.DAMAGED)
+            elif reply[0] in _TROUBLE:
+                self.trouble = Trouble(_TROUBLE[reply[0]], reply[1])
         self._changed.set()
 
     async def _end(self, process: trio.Process, stream: trio.SocketStream) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from titan.store.contract import StoreDamaged, StoreUnavailable
-from titan.store.schema import UPGRADABLE, Schema, judge, unfit
+from titan.store.schema import UPGRADABLE, Fit, Schema, SchemaUnfit, judge, unfit
 from titan.store.sqlite.readers import meaning
 
 APPLICATION_ID = int.from_bytes(b"TdAA")
@@ -18,7 +18,7 @@ APPLICATION_ID = int.from_bytes(b"TdAA")
 
 NEEDED = (
     "SELECT name, value FROM titan_meta",
-    "SELECT n, kind, revision, modified_ms, has_elements, plain_bytes, id, header FROM document",
+    "SELECT n, kind, revision, modified_ms, has_elements, plain_bytes, full_bytes, id, header FROM document",
     "SELECT e, n, position, id_short, content_without_blobs, content FROM element",
     "SELECT kind, field, digest, n FROM term",
     "SELECT revision, kind, type, modified_ms, id FROM outbox",
@@ -35,20 +35,20 @@ class DataFolderUnusable(Exception):
         self.reason = reason
 
 
-class UpgradeFailed(Exception):
+class UpgradeFailed(SchemaUnfit):
     """The database could not be brought to this program's schema; it is as it was before."""
 
 
 async def prepare(path: Path) -> None:
     """Make the database ready to be served: its folder, then the file, created or upgraded if that is due.
 
-    Raises `DataFolderUnusable`, `StoreDamaged`, `SchemaUnfit` or `UpgradeFailed`. Blocking work is done on a worker
-    thread, migrations in a process of their own.
+    Raises `DataFolderUnusable`, `StoreDamaged`, `StoreUnavailable` or `SchemaUnfit` (also where an upgrade failed).
+    Blocking work is done on a worker thread, migrations in a process of their own.
     """
     await trio.to_thread.run_sync(make_folder, path.parent)
     found = await trio.to_thread.run_sync(look, path)
     if judge(found) in UPGRADABLE:
-        await _migrate(path)
+        await _migrate(path, judge(found))
         found = await trio.to_thread.run_sync(look, path)
     if error := unfit(found):
         raise error
@@ -109,7 +109,7 @@ def _look(db: sqlite3.Connection, path: Path) -> Schema | None:
     return found
 
 
-async def _migrate(path: Path) -> None:
+async def _migrate(path: Path, fit: Fit) -> None:
     """Run the migrations in a process of their own: the server never imports alembic."""
     root = str(Path(__file__).parents[3])
     done = await trio.run_process(
@@ -120,4 +120,4 @@ async def _migrate(path: Path) -> None:
     )
     if done.returncode:
         *_, reason = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise UpgradeFailed(f"the upgrade of {path} failed: {reason}")
+        raise UpgradeFailed(fit, f"the upgrade of {path} failed: {reason}")

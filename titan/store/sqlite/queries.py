@@ -18,7 +18,10 @@ _ELEMENTS = {
     False: "SELECT coalesce(content_without_blobs, content) FROM element WHERE n = ? ORDER BY position",
     True: "SELECT content FROM element WHERE n = ? ORDER BY position",
 }
-_COLUMNS = "d.n, d.id, d.revision, d.modified_ms, d.has_elements, d.plain_bytes, d.header"
+_COLUMNS = {
+    False: "d.n, d.id, d.revision, d.modified_ms, d.has_elements, d.plain_bytes, d.header",
+    True: "d.n, d.id, d.revision, d.modified_ms, d.has_elements, d.full_bytes, d.header",
+}
 
 Row = tuple[int, str, int, int, int, int, bytes]
 
@@ -45,12 +48,12 @@ def get(
         return None
     with snapshot(db):
         row = db.execute(
-            f"SELECT {_COLUMNS} FROM document d WHERE d.kind = ? AND d.id = ?",  # noqa: S608 (constant)
+            f"SELECT {_COLUMNS[with_blobs]} FROM document d WHERE d.kind = ? AND d.id = ?",  # noqa: S608 (constant)
             (KIND[kind], document_id),
         ).fetchone()
         if row is None:
             return None
-        if max_bytes is not None and (row[5] > max_bytes or (with_blobs and row[4])):
+        if max_bytes is not None and row[5] > max_bytes:
             raise TooBig
         return _stored(db, row, with_blobs=with_blobs)
 
@@ -73,7 +76,7 @@ def page(
     size = 0
     last = after
     with snapshot(db):
-        for row in _rows(db, KIND[kind], terms, after, limit + 1):
+        for row in _rows(db, _COLUMNS[with_blobs], KIND[kind], terms, after, limit + 1):
             if len(items) == limit or size >= PAGE_MAX_BYTES:
                 return Page(tuple(items), last)
             if max_bytes is not None and size + row[5] > max_bytes:
@@ -120,11 +123,11 @@ def _behind(after: str, identity: str) -> int | None:
 
 
 def _rows(
-    db: sqlite3.Connection, kind: int, terms: Sequence[tuple[int, bytes]], after: int, limit: int
+    db: sqlite3.Connection, columns: str, kind: int, terms: Sequence[tuple[int, bytes]], after: int, limit: int
 ) -> Iterator[Row]:
     if not terms:
         yield from db.execute(
-            f"SELECT {_COLUMNS} FROM document d WHERE d.kind = ? AND d.n > ? ORDER BY d.n LIMIT ?",  # noqa: S608
+            f"SELECT {columns} FROM document d WHERE d.kind = ? AND d.n > ? ORDER BY d.n LIMIT ?",  # noqa: S608
             (kind, after, limit),
         )
         return
@@ -134,7 +137,7 @@ def _rows(
         for _ in others
     )
     yield from db.execute(
-        f"SELECT {_COLUMNS} FROM term t CROSS JOIN document d ON d.n = t.n"  # noqa: S608 (constant)
+        f"SELECT {columns} FROM term t CROSS JOIN document d ON d.n = t.n"  # noqa: S608 (constant)
         f" WHERE t.kind = ? AND t.field = ? AND t.digest = ? AND t.n > ?{also} ORDER BY t.n LIMIT ?",
         (kind, *first, after, *(part for other in others for part in other), limit),
     )

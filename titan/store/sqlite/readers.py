@@ -14,6 +14,7 @@ from typing import TypeVar
 import trio
 
 from titan.store.contract import StoreClosed, StoreDamaged, StoreUnavailable
+from titan.store.sqlite.trouble import Trouble, TroubleKind
 
 LONG_READS = 3
 """How many long reads run at a time; the others wait within their callers' scopes."""
@@ -37,6 +38,8 @@ class Readers:
         self._limiter = trio.CapacityLimiter(LONG_READS)
         self._inline: sqlite3.Connection | None = None
         self._idle: list[sqlite3.Connection] = []
+        self.trouble: Trouble | None = None
+        """Set for good by the first read that meets damage."""
 
     async def open(self) -> None:
         """Open all connections. Raises `StoreUnavailable` or `StoreDamaged`."""
@@ -52,7 +55,7 @@ class Readers:
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 raise WouldWait from error
-            raise meaning(error) from error
+            raise self._noted(meaning(error)) from error
 
     async def there(self, read: "Read[T]") -> T:
         """Run a read on a worker thread. Cancelled, it is left at once and its statement interrupted."""
@@ -60,7 +63,7 @@ class Readers:
         try:
             return await trio.to_thread.run_sync(job.run, read, limiter=self._limiter, abandon_on_cancel=True)
         except sqlite3.Error as error:
-            raise meaning(error) from error
+            raise self._noted(meaning(error)) from error
         finally:
             job.interrupt()
 
@@ -74,6 +77,11 @@ class Readers:
             self._inline = None
         while self._idle:
             self._idle.pop().close()
+
+    def _noted(self, error: Exception) -> Exception:
+        if isinstance(error, StoreDamaged):
+            self.trouble = Trouble(TroubleKind.UNREADABLE, error.reason)
+        return error
 
     def _connect(self, timeout_s: float) -> sqlite3.Connection:
         try:

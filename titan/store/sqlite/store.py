@@ -42,6 +42,7 @@ from titan.store.sqlite import codes, queries, transactions, wire
 from titan.store.sqlite.client import WriterClient, WriterFailed
 from titan.store.sqlite.prepare import prepare
 from titan.store.sqlite.readers import Read, Readers, WouldWait
+from titan.store.sqlite.trouble import Trouble
 from titan.store.sqlite.turn import file_of
 
 INLINE_MAX_BYTES = 1 << 16
@@ -79,6 +80,11 @@ class SqliteStore:
         """Own the writer process; see `WriterClient.run`."""
         await self.writer.run(started)
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """What keeps the store from serving as it should; a write's trouble goes first, as it is the greater."""
+        return self.writer.trouble or self._readers.trouble
+
     async def probe(self) -> None:
         """Write something that nobody misses. Raises as a write does."""
         reply = await self.writer.call(wire.PROBE)
@@ -113,7 +119,7 @@ class SqliteStore:
         """Return up to `limit` documents created after position `after` that carry all `terms`."""
         wanted = sorted({codes.term(term) for term in terms})
         read = partial(queries.page, kind=kind, terms=wanted, after=after, limit=limit, with_blobs=with_blobs)
-        if len(wanted) <= 1 and not with_blobs:  # else there is no telling how much has to be looked through
+        if len(wanted) <= 1:  # with more there is no telling how much has to be looked through
             try:
                 return await self._soon(partial(read, max_bytes=INLINE_MAX_BYTES))
             except queries.TooBig:

@@ -50,19 +50,19 @@ def write(
     if current is not None and mode == wire.CREATE:
         return (wire.ALREADY_EXISTS, current)
     revision = _announce(db, kind, TYPE_UPDATED if found else TYPE_CREATED, now_ms, document_id)
-    row = (revision, now_ms, elements is not None, _plain_bytes(header, elements), header)
+    row = (revision, now_ms, elements is not None, *_sizes(header, elements), header)
     if found:
         n = found[0]
         db.execute(
-            "UPDATE document SET revision = ?, modified_ms = ?, has_elements = ?, plain_bytes = ?, header = ?"
-            " WHERE n = ?",
+            "UPDATE document SET revision = ?, modified_ms = ?, has_elements = ?, plain_bytes = ?, full_bytes = ?,"
+            " header = ? WHERE n = ?",
             (*row, n),
         )
         db.execute("DELETE FROM element WHERE n = ?", (n,))
     else:
         n = db.execute(
-            "INSERT INTO document (revision, modified_ms, has_elements, plain_bytes, header, kind, id)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO document (revision, modified_ms, has_elements, plain_bytes, full_bytes, header, kind, id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (*row, kind, document_id),
         ).lastrowid
     if elements:
@@ -169,9 +169,13 @@ def _set_terms(
         )
 
 
-def _plain_bytes(header: bytes, elements: Elements | None) -> int:
-    """Return about how many bytes a read without Blob values will give."""
-    return len(header) + sum(len(content if plain is None else plain) + 1 for _, plain, content in elements or ())
+def _sizes(header: bytes, elements: Elements | None) -> tuple[int, int]:
+    """Return about how many bytes a read without and with Blob values will give."""
+    plain = full = len(header)
+    for _, without_blobs, content in elements or ():
+        plain += len(content if without_blobs is None else without_blobs) + 1
+        full += len(content) + 1
+    return plain, full
 
 
 OPERATIONS: dict[int, Callable[..., Reply]] = {

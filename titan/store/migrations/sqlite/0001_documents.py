@@ -6,6 +6,9 @@ key, so no digest stands between an id and its row (measured: nothing gained by 
 Elements are rows of their own with spaced positions: one can be changed, inserted or removed without touching its
 siblings. The column without Blob values comes first, so that a default read never walks a Blob's overflow pages.
 
+`plain_bytes` and `full_bytes` say how much a read without and with Blob values will give: what is large is not read on
+the loop's thread.
+
 A term is 16 bytes of digest over a value of any length. AUTOINCREMENT keeps both sequences from ever going back, also
 when the newest rows are deleted: a revision (the outbox's number) never repeats.
 """
@@ -40,6 +43,7 @@ UP = (
       modified_ms INTEGER NOT NULL,
       has_elements INTEGER NOT NULL CHECK (has_elements IN (0, 1)),
       plain_bytes INTEGER NOT NULL,
+      full_bytes INTEGER NOT NULL,
       id TEXT NOT NULL,
       header BLOB NOT NULL,
       UNIQUE (kind, id)
