@@ -7,7 +7,7 @@ taken before, so that no client is reset that the kernel has already promised a 
 import errno
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -18,7 +18,7 @@ from titan.http.connection import ConnectionServer
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver, malformed_request
 from titan.http.protocol import ServerConfig
-from titan.http.sockets import affordable_connections
+from titan.http.sockets import BACKLOG, affordable_connections
 from titan.http.stream import ClientStream, Transport
 from titan.http.tls import TlsCertificate
 
@@ -84,12 +84,26 @@ class HttpServer:
         """Take what waits in the backlogs, then close the sockets, without a pause between the two."""
         for endpoint in self._endpoints:
             for sock in endpoint.sockets:
-                while _is_readable(sock):
-                    accepted, _ = sock.accept()
+                for accepted in self._backlog(sock):
                     transport = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
                     self._admit(endpoint, transport, nursery)
         for listener in self._listeners:
             listener.socket.close()
+
+    def _backlog(self, sock: socket.socket) -> Iterator[socket.socket]:
+        for _ in range(BACKLOG):  # and no more, however fast clients come
+            if not _is_readable(sock):
+                return
+            try:
+                accepted, _ = sock.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                continue  # it left while it waited
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                self._pause(error.strerror or str(error))
+                return
+            yield accepted
 
     def start_drain(self) -> None:
         """Say `Connection: close` in every answer from now on and close what stays idle for `drain_idle_s`."""
