@@ -49,6 +49,7 @@ class Host:
         self.ended = False
         self._began_at: float | None = None
         self._imposed: Exception | None = None
+        self._cut_off = False
         self._scope = trio.CancelScope(shield=True)
         self._emit = emit
         self._post = post
@@ -64,6 +65,7 @@ class Host:
     def ask_to_stop(self) -> None:
         """Ask for an orderly stop: a child that drains is told, all others, and one that is not up, are cancelled."""
         spec = self.node.spec
+        self._cut_off = self._scope.cancel_called  # by a leash, or with an imposed error: not by being asked
         if not (self.is_up and isinstance(spec, Child) and spec.stop == "drain"):
             self._scope.cancel()
         self.asked = True
@@ -122,7 +124,7 @@ class Host:
         self.node.enter(State.DOWN)
         if error is not None:
             self.node.last_error = describe(error)
-        asked = self.asked and self._imposed is None
+        asked = self.asked and not self._cut_off
         self._emit(ChildExited(self.node.path, now, reason, error, asked, up_s))
         self._post(Exit(now, reason, error, up_s or 0.0))
 
@@ -131,9 +133,9 @@ class Host:
             return ExitReason.LEASH
         if error is not None:
             return ExitReason.FAILED
-        if self.asked:
+        if self.asked and not self._cut_off:
             return ExitReason.STOPPED
-        return ExitReason.LEASH if self._scope.cancelled_caught else ExitReason.RETURNED
+        return ExitReason.LEASH if self._cut_off or self._scope.cancelled_caught else ExitReason.RETURNED
 
 
 def _join(imposed: Exception | None, raised: BaseException | None) -> BaseException | None:

@@ -12,10 +12,11 @@ class Intensity:
     """At most `max_restarts` restarts within `within_s` seconds; the exit that asks for one more is the last.
 
     An exit at time t is in the window until, and not including, t + `within_s`. 0 restarts: the first exit is the last.
+    The defaults outlast the crash loops of three levels of supervisors with default back-off.
     """
 
     max_restarts: int = 5
-    within_s: float = 30.0
+    within_s: float = 60.0
 
     def __post_init__(self) -> None:
         require_positive("Intensity", within_s=self.within_s)
