@@ -55,7 +55,7 @@ class LeashRanOut(Exception):
     """A supervisor ended because its leash ran out: the end of a term, not a crash, and never counted as one."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"the leash of {path} ran out")
+        super().__init__(f"{path} is at the end of its leash")
         self.path = path
 
 

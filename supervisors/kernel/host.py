@@ -107,8 +107,8 @@ class Host:
         self._began_at = trio.current_time()
         self.node.value = value
         self.node.enter(State.RUNNING)
+        self._post(None)  # first: it is read later, and must be there even if a callback breaks out of here
         self._emit(ChildStarted(self.node.path, self._began_at, self.node.restarts))
-        self._post(None)
 
     def _end(self, raised: BaseException | None) -> None:
         error = _join(self._imposed, raised)
@@ -125,8 +125,8 @@ class Host:
         if error is not None:
             self.node.last_error = describe(error)
         asked = self.asked and not self._cut_off
-        self._emit(ChildExited(self.node.path, now, reason, error, asked, up_s))
         self._post(Exit(now, reason, error, up_s or 0.0))
+        self._emit(ChildExited(self.node.path, now, reason, error, asked, up_s))
 
     def _reason(self, error: BaseException | None) -> ExitReason:
         if isinstance(error, LeashRanOut) and isinstance(self.node.spec, Supervisor):

@@ -1,5 +1,6 @@
 """The specification of a tree: immutable data that is refused at construction if it can never work."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -80,8 +81,8 @@ class Supervisor:
             self._refuse_short_window(child)
 
     def _refuse_equal_names(self) -> None:
-        names = [child.name for child in self.children]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        names = (child.name for child in self.children)
+        if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise SpecError(f"Supervisor {self.name!r}: children share a name: {', '.join(twice)}")
 
     def _refuse_short_window(self, child: "Child | Supervisor") -> None:

@@ -49,40 +49,10 @@ from supervisors.kernel.host import Exit, Host
 from supervisors.kernel.intensity import Window
 from supervisors.kernel.leash import LeashHandle
 from supervisors.kernel.mailbox import Inbox, Timers
+from supervisors.kernel.slot import Slot
 from supervisors.kernel.snapshot import Node, State
 from supervisors.kernel.spec import DRAIN_GRACE_S, Child, Supervisor
 from supervisors.kernel.strategy import comes_back, counts, fate_sharers, needs_restart, starts_in_order
-
-
-class Slot:
-    """One child's place in one run of its supervisor: it outlives the runs of the child."""
-
-    __slots__ = ("asked_at", "attempt", "begun", "doomed", "finished", "host", "index", "node")
-
-    def __init__(self, node: Node, index: int) -> None:
-        self.node = node
-        self.index = index
-        self.host: Host | None = None
-        """The present run; None only after its exit was read."""
-        self.begun = False
-        """Has started at least once, so its first start is over."""
-        self.doomed = False
-        """Is, or will be, asked to stop: its exit is expected."""
-        self.finished = False
-        """Has ended for good."""
-        self.attempt = 0
-        """Restarts in a row, for the back-off."""
-        self.asked_at = 0.0
-
-    @property
-    def is_stoppable(self) -> bool:
-        """Runs, and the ordered stop has not gone on without it."""
-        return self.host is not None and not self.host.ended and self.node.state is not State.STUCK
-
-    @property
-    def is_undoomed(self) -> bool:
-        """Runs, and nobody wanted it to stop until now."""
-        return self.host is not None and not self.doomed
 
 
 class SupervisorLoop:
@@ -304,7 +274,13 @@ class SupervisorLoop:
         if self._leash is not None and self._leash.has_run_out():
             for slot in reversed(self._condemned):
                 self._ask(slot)
-        self._stop_next()
-        while self._condemned:
-            await self._turn()
+        try:
             self._stop_next()
+            while self._condemned:
+                await self._turn()
+                self._stop_next()
+        except BaseException:  # a KeyboardInterrupt in here: without order, but nobody is waited for who was not asked
+            for slot in self._slots:
+                if slot.host is not None:
+                    slot.host.insist()
+            raise

@@ -7,13 +7,23 @@ from itertools import pairwise
 import pytest
 import trio
 
-from supervisors.kernel import Backoff, ChildRestarting, GiveUp, Intensity, State, Strategy, Supervisor, open_tree
+from supervisors.kernel import (
+    Backoff,
+    Child,
+    ChildRestarting,
+    GiveUp,
+    Intensity,
+    State,
+    Strategy,
+    Supervisor,
+    open_tree,
+)
 from tests.supervisors.kernel.scenario import HighestDelay, Stage
 
 MANY = Intensity(max_restarts=20, within_s=1000)
 
 
-def starts(stage, name="a"):
+def starts(stage: Stage, name: str = "a") -> list[float]:
     return [at for at, kind, who in stage.log if kind == "+" and who == name]
 
 
@@ -69,7 +79,7 @@ async def test_a_child_in_backoff_delays_no_sibling(autojump_clock, strategy):
     slow = stage.actor("slow", crash_after_s=1.0, crashes=1, backoff=Backoff(base_s=50, cap_s=50))
     quick = stage.actor("quick", crash_after_s=2.0, crashes=1, backoff=Backoff(base_s=0.5))
     # The quick one comes first in order, so that it is not among those that share the slow one's fate.
-    children = (quick, slow) if strategy is Strategy.REST_FOR_ONE else (slow, quick)
+    children: tuple[Child | Supervisor, ...] = (quick, slow) if strategy is Strategy.REST_FOR_ONE else (slow, quick)
     if strategy is Strategy.ONE_FOR_ALL:
         children = tuple(
             Supervisor(name=child.name, children=(child,), intensity=Intensity(max_restarts=1, within_s=100))

@@ -9,6 +9,8 @@ from supervisors.kernel import (
     FatalExit,
     GiveUp,
     Intensity,
+    Restart,
+    StopTooSlow,
     Supervisor,
     describe,
     open_tree,
@@ -134,6 +136,26 @@ async def test_a_callback_that_raises_stops_the_tree_in_order_and_is_raised(auto
             await tree.wait_finished()
     assert stage.did()[3:] == ["!a", "-a", "-c", "-b"]
     assert len([event for event in calls if isinstance(event, ChildExited)]) == 1
+
+
+@pytest.mark.parametrize("kind", [ChildExited, StopTooSlow])
+async def test_an_interrupt_in_the_middle_of_the_stop_neither_hangs_nor_gets_lost(autojump_clock, kind):
+    """In a child's task (its exit is told) and in the supervisor's own (too slow is told)."""
+    stage = Stage()
+
+    def interrupted(event):
+        if isinstance(event, kind) and event.path == "root/c":
+            raise KeyboardInterrupt
+
+    done = stage.actor("done", return_after_s=0.5, restart=Restart.TEMPORARY)
+    children = done, stage.actor("a"), stage.actor("b"), stage.actor("c", clean_up_s=9.0, shutdown_s=2.0)
+    with pytest.raises(BaseExceptionGroup) as caught:  # noqa: PT012 - leaving the inner block is what raises
+        async with open_tree(Supervisor(name="root", children=children), on_event=interrupted):
+            await trio.sleep(1)
+            stage.log.clear()
+    assert caught.value.subgroup(KeyboardInterrupt) is not None
+    assert {(at, who) for at, kind, who in stage.log} == {(3.0, "a"), (3.0, "b"), (10.0, "c")}
+    assert set(stage.running.values()) == {0}
 
 
 async def test_fail_child_ends_a_run_as_if_it_had_crashed(autojump_clock):

@@ -77,12 +77,11 @@ async def test_giving_up_is_announced_before_the_stop_begins(autojump_clock):
     ]
 
 
-def loop(stage, *, restart=Restart.PERMANENT, strategy=Strategy.ONE_FOR_ONE, crashes=10**9):
+def loop(stage: Stage, *, restart: Restart = Restart.PERMANENT, crashes: int = 10**9) -> Supervisor:
     """A supervisor that gives up whenever its child has crashed twice, after 2 s."""
     return Supervisor(
         name="inner",
         children=(stage.actor("bad", crash_after_s=1.0, crashes=crashes), stage.actor("good")),
-        strategy=strategy,
         intensity=Intensity(max_restarts=1, within_s=10),
         restart=restart,
     )

@@ -1,13 +1,16 @@
 """A movable deadline above everything that works for a term."""
 
 import math
+from typing import Any
 
 import pytest
 import trio
 
 from supervisors.kernel import (
     Backoff,
+    Child,
     ChildExited,
+    Context,
     ExitReason,
     FirstStartFailed,
     GiveUp,
@@ -26,15 +29,15 @@ from tests.supervisors.kernel.scenario import Boom, HighestDelay, Stage
 class Holder:
     """The child of a term that holds the leash, as the test's hand."""
 
-    def __init__(self):
-        self.leashes = []
+    def __init__(self) -> None:
+        self.leashes: list[Any] = []
 
     @property
-    def leash(self):
+    def leash(self) -> Any:
         return self.leashes[-1]
 
-    def child(self, stage, name="lease"):
-        async def run(ctx):
+    def child(self, stage: Stage, name: str = "lease") -> Child:
+        async def run(ctx: Context) -> None:
             self.leashes.append(ctx.leash)
             stage.note("+", ctx.name)
             ctx.started()
@@ -46,7 +49,9 @@ class Holder:
         return stage.child(name, run)
 
 
-def term(stage, holder, *others, first_s=math.inf, **options):
+def term(
+    stage: Stage, holder: Holder, *others: Child | Supervisor, first_s: float = math.inf, **options: Any
+) -> Supervisor:
     return Supervisor(
         name="term",
         children=(holder.child(stage), *others),
@@ -56,7 +61,7 @@ def term(stage, holder, *others, first_s=math.inf, **options):
     )
 
 
-def exits_of(stage, path):
+def exits_of(stage: Stage, path: str) -> list[ChildExited]:
     return [event for event in stage.of(ChildExited) if event.path == path]
 
 
@@ -71,7 +76,7 @@ async def test_a_leash_that_is_not_extended_ends_the_term_after_first_s(autojump
     with pytest.RaisesGroup(LeashRanOut) as caught:
         async with stage.play(holder.child(stage), stage.actor("task"), leash=Leash(first_s=5.0)) as tree:
             await tree.wait_finished()
-    assert str(caught.value.exceptions[0]) == "the leash of root ran out"
+    assert str(caught.value.exceptions[0]) == "root is at the end of its leash"
     assert {(at, kind) for at, kind, _ in stage.log[2:]} == {(5.0, "-")}
     assert {event.reason for event in stage.of(ChildExited)} == {ExitReason.LEASH}
 

@@ -1,13 +1,25 @@
 """permanent, transient, temporary."""
 
+from typing import Any
+
 import pytest
 import trio
 
-from supervisors.kernel import ChildExited, ExitReason, GiveUp, Intensity, Restart, State, Strategy, UnexpectedReturn
+from supervisors.kernel import (
+    ChildExited,
+    ExitReason,
+    GiveUp,
+    Intensity,
+    Restart,
+    State,
+    Strategy,
+    Tree,
+    UnexpectedReturn,
+)
 from tests.supervisors.kernel.scenario import Boom, Stage
 
 
-def states(tree):
+def states(tree: Tree) -> dict[str, State]:
     return {node.name: node.state for node in tree.snapshot().children}
 
 
@@ -24,7 +36,8 @@ def states(tree):
 )
 async def test_a_child_comes_back_as_its_restart_type_says(autojump_clock, restart, end, comes_back):
     stage = Stage()
-    actor = stage.actor("a", restart=restart, **{end: 1.0})
+    options: dict[str, Any] = {end: 1.0}
+    actor = stage.actor("a", restart=restart, **options)
     async with stage.play(actor) as tree:
         await trio.sleep(1.5)
         assert states(tree) == {"a": State.RUNNING if comes_back else State.FINISHED}

@@ -1,6 +1,7 @@
 """What can be seen from outside."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 import trio
@@ -16,6 +17,7 @@ from supervisors.kernel import (
     State,
     Strategy,
     Supervisor,
+    Tree,
     open_tree,
 )
 from tests.supervisors.kernel.scenario import HighestDelay, Stage
@@ -30,7 +32,7 @@ async def test_a_snapshot_says_everything_about_a_tree(autojump_clock):
     wall = 1000.0
     async with open_tree(spec, rng=HighestDelay(), wall=lambda: wall + trio.current_time()) as tree:
         await trio.sleep(5)
-        leaf = {"strategy": None, "children": (), "state": State.RUNNING}
+        leaf: dict[str, Any] = {"strategy": None, "children": (), "state": State.RUNNING}
         assert tree.snapshot() == Snapshot(
             name="root",
             path="root",
@@ -129,7 +131,7 @@ async def test_events_tell_the_story_in_order(autojump_clock):
     async with stage.play(a, stage.actor("b"), rng=HighestDelay(), strategy=Strategy.REST_FOR_ONE):
         await trio.sleep(2)
     crash = stage.of(ChildExited)[0].error
-    stopped = {"reason": ExitReason.STOPPED, "error": None, "asked": True}
+    stopped: dict[str, Any] = {"reason": ExitReason.STOPPED, "error": None, "asked": True}
     assert stage.events == [
         ChildStarted("root/a", 0.0, 0),
         ChildStarted("root/b", 0.0, 0),
@@ -149,7 +151,7 @@ async def test_events_tell_the_story_in_order(autojump_clock):
 async def test_a_callback_sees_the_state_that_its_event_is_about(autojump_clock):
     stage = Stage()
     seen = []
-    trees = []
+    trees: list[Tree] = []
 
     def look(event):
         if trees:

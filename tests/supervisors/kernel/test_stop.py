@@ -1,12 +1,16 @@
 """Ordered stop: in reverse, one after the other, each within its time."""
 
+from typing import Any
+
 import pytest
 import trio
 
 from supervisors.kernel import (
     DRAIN_GRACE_S,
     Backoff,
+    Child,
     ChildExited,
+    Context,
     ExitReason,
     Intensity,
     State,
@@ -17,7 +21,7 @@ from supervisors.kernel import (
 from tests.supervisors.kernel.scenario import Boom, HighestDelay, Stage
 
 
-def nested(stage):
+def nested(stage: Stage) -> tuple[Child | Supervisor, ...]:
     inner = Supervisor(name="inner", children=(stage.actor("b", clean_up_s=1), stage.actor("c", clean_up_s=2)))
     return stage.actor("a", clean_up_s=3), inner, stage.actor("d", clean_up_s=4)
 
@@ -127,8 +131,8 @@ async def test_a_child_that_was_asked_and_ends_is_reported_as_stopped(autojump_c
 # --- drain ---
 
 
-def draining(stage, *, needs_s, clean_up_s=0.0, **options):
-    async def run(ctx):
+def draining(stage: Stage, *, needs_s: float, clean_up_s: float = 0.0, **options: Any) -> Child:
+    async def run(ctx: Context) -> None:
         try:
             ctx.started()
             await ctx.stop_requested.wait()
