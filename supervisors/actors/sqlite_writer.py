@@ -33,10 +33,12 @@ class SqliteWriterActor:
         self._store = store
         self._check = check
         self._is_started = False
+        self._has_failed = False
 
     async def run(self, ctx: Context) -> None:
         """Serve until cancelled; what was sent by then is finished first, within the client's `STOP_S`."""
         self._is_started = False
+        self._has_failed = False
         try:
             while True:
                 await self._one_process(ctx)
@@ -51,7 +53,8 @@ class SqliteWriterActor:
         async with trio.open_nursery() as nursery:
 
             def up() -> None:
-                self._check.set(Status.UP)
+                if not self._has_failed:
+                    self._check.set(Status.UP)
                 self._say_started(ctx)
                 nursery.start_soon(self._watch)
 
@@ -61,6 +64,7 @@ class SqliteWriterActor:
                 failure = error
                 nursery.cancel_scope.cancel()
         assert failure is not None
+        self._has_failed = True
         self._check.set(Status.DOWN, failure.reason)
         if not failure.may_pass:
             raise failure
@@ -74,6 +78,8 @@ class SqliteWriterActor:
     async def _watch(self) -> None:
         """Look at what the process owes and what it refused."""
         writer = self._store.writer
+        if self._has_failed:
+            await self._try_to_write()  # the disk may fail still: only a write tells
         while True:
             await trio.sleep(LOOK_EVERY_S)
             if writer.waiting_s > SLOW_S:

@@ -1,7 +1,9 @@
 /* Preloaded into a process under test: fsync and fdatasync take SLOW_FSYNC_MS longer, as on a busy disk, and each call
- * adds a line with the number of its process to the file SLOW_FSYNC_LOG. */
+ * adds a line with the number of its process to the file SLOW_FSYNC_LOG. While the file FAIL_FSYNC is there, each call
+ * fails, as on a disk that lost what it was given. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +32,27 @@ static void be_slow(void) {
     }
 }
 
+static int must_fail(void) {
+    const char *path = getenv("FAIL_FSYNC");
+    if (path && access(path, F_OK) == 0) {
+        errno = EIO;
+        return 1;
+    }
+    return 0;
+}
+
 int fsync(int fd) {
     be_slow();
+    if (must_fail()) {
+        return -1;
+    }
     return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
 }
 
 int fdatasync(int fd) {
     be_slow();
+    if (must_fail()) {
+        return -1;
+    }
     return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
 }

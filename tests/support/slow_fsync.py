@@ -19,6 +19,7 @@ def slow_fsync(folder: Path, delay_s: float) -> dict[str, str]:
         "LD_PRELOAD": str(library),
         "SLOW_FSYNC_MS": str(round(delay_s * 1000)),
         "SLOW_FSYNC_LOG": str(folder / "fsync.log"),
+        "FAIL_FSYNC": str(folder / "fail-fsync"),
     }
 
 

@@ -10,10 +10,12 @@ import trio
 
 from supervisors.actors.sqlite_writer import SqliteWriterActor
 from supervisors.kernel import Backoff, Child, ChildRestarting, Intensity, Supervisor, open_tree
+from tests.support.slow_fsync import MISSING, slow_fsync
 from tests.support.sqlite_files import fresh_database
 from tests.support.store_documents import document
 from tests.support.waiting import until
 from titan.store.contract import Created, Kind, OutcomeUnknown, StoreUnavailable, WriteMode
+from titan.store.sqlite.check import findings
 from titan.store.sqlite.store import SqliteStore
 from titan.telemetry.health import Check, Status
 
@@ -148,3 +150,28 @@ async def test_a_disk_that_hangs_is_said_and_passes(path, monkeypatch):
             assert "not confirmed a write" in check.result.detail
             os.kill(store.writer.pid, signal.SIGCONT)
             await until(lambda: check.result.status is Status.UP)
+
+
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+async def test_an_fsync_that_fails_leaves_the_outcome_unknown_and_the_process_is_not_trusted_again(
+    path, tmp_path, monkeypatch
+):
+    variables = slow_fsync(tmp_path, 0)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    broken = trio.Path(variables["FAIL_FSYNC"])
+    async with supervised(path) as (store, check, events):
+        await store.write(document("before"), WriteMode.CREATE)
+        pid = store.writer.pid
+        await broken.touch()
+        with pytest.raises(OutcomeUnknown, match="did not confirm"):
+            await store.write(document("during"), WriteMode.CREATE)
+        await until(lambda: check.result.status is Status.DOWN)
+        assert "did not confirm" in check.result.detail
+        assert await store.get(Kind.SHELL, "before") is not None
+        await broken.unlink()
+        await until(lambda: check.result.status is Status.UP)
+        assert store.writer.pid != pid
+        assert isinstance(await store.write(document("after"), WriteMode.CREATE), Created)
+        assert not any(isinstance(event, ChildRestarting) for event in events)
+    assert list(findings(path)) == []

@@ -10,14 +10,17 @@ Decisions, by SQLite's own error codes:
 """
 
 import sqlite3
+import time
 from typing import Any
 
 from titan.store.sqlite import wire
 from titan.store.sqlite.transactions import OPERATIONS
-from titan.store.sqlite.turn import Turn, file_of
+from titan.store.sqlite.turn import LOOK_EVERY_S, Turn, file_of
 
 BUSY_S = 1.2
 """How long a batch waits for another process; below a request's budget of 1.8 s, so that its end can still be told."""
+
+LOCKED = "the database is locked by another process"
 
 _OF_ONE_REQUEST = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG})
 _FSYNC = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
@@ -51,11 +54,12 @@ class Batches:
 
     def run(self, requests: list[Request], now_ms: int) -> tuple[list[Reply], Fatal | None]:
         """Carry out the requests in one transaction. Every request gets one reply, whatever happens."""
+        deadline = time.monotonic() + BUSY_S
         if not self._turn.take(BUSY_S):
-            return _all(requests, wire.UNAVAILABLE, "the database is locked by another process"), None
+            return _all(requests, wire.UNAVAILABLE, LOCKED), None
         try:
             self._check_file()
-            return self._together(requests, now_ms)
+            return self._together(requests, now_ms, deadline)
         except Fatal as fatal:
             return _all(requests, wire.UNAVAILABLE, str(fatal)), fatal
         finally:
@@ -68,28 +72,40 @@ class Batches:
         self._db.close()
         self._turn.close()
 
-    def _together(self, requests: list[Request], now_ms: int) -> tuple[list[Reply], Fatal | None]:
+    def _together(self, requests: list[Request], now_ms: int, deadline: float) -> tuple[list[Reply], Fatal | None]:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._begin(deadline)
             replies = [self._one(request, now_ms) for request in requests]
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
             code, reason, fatal = judge(error)
             if code == wire.FULL and len(requests) > 1:
-                return self._apart(requests, now_ms)
+                return self._apart(requests, now_ms, deadline)
             return _all(requests, code, reason), fatal
         return replies, None
 
-    def _apart(self, requests: list[Request], now_ms: int) -> tuple[list[Reply], Fatal | None]:
+    def _apart(self, requests: list[Request], now_ms: int, deadline: float) -> tuple[list[Reply], Fatal | None]:
         """Carry out each request in a transaction of its own: what is small may still have room."""
         replies: list[Reply] = []
         for place, request in enumerate(requests):
-            done, fatal = self._together([request], now_ms)
+            done, fatal = self._together([request], now_ms, deadline)
             replies += done
             if fatal is not None:
                 return replies + _all(requests[place + 1 :], wire.UNAVAILABLE, str(fatal)), fatal
         return replies, None
+
+    def _begin(self, deadline: float) -> None:
+        """Take SQLite's write lock; wait for programs that know nothing of turns, such as the sqlite3 shell."""
+        while True:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(LOOK_EVERY_S)
+            else:
+                return
 
     def _one(self, request: Request, now_ms: int) -> Reply:
         number, operation, *arguments = request
@@ -130,7 +146,7 @@ def judge(error: sqlite3.Error) -> tuple[int, str, Fatal | None]:
         reason = f"the disk did not confirm a write: {reason}"
         return wire.UNKNOWN, reason, Fatal(reason, may_pass=True)
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return wire.UNAVAILABLE, "the database is locked by another process", None
+        return wire.UNAVAILABLE, LOCKED, None
     if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return wire.DAMAGED, reason, None
     return wire.UNAVAILABLE, reason, Fatal(reason, may_pass=True)

@@ -22,6 +22,8 @@ MAX_UNANSWERED_BYTES = 8 << 20
 RECEIVE_BYTES = 1 << 16
 STOP_S = 3.0
 """How long a stop waits for what was sent to be committed."""
+KILL_S = 1.0
+"""How long it then waits for a killed process; one that hangs in the kernel is left behind."""
 STDERR_KEPT_BYTES = 4096
 
 Reply = tuple[Any, ...]
@@ -62,7 +64,6 @@ class WriterClient:
         self._command = command or [sys.executable, "-m", "titan.store.sqlite.writer"]
         self._queue: deque[_Pending] = deque()
         self._sent: dict[int, _Pending] = {}
-        self._sent_bytes = 0
         self._number = 0
         self._changed = trio.Event()
         self._is_mid_frame = False
@@ -70,6 +71,7 @@ class WriterClient:
         self.file = ""
         """Which file it must be (`turn.file_of`); set by the store once its readers have it open."""
         self.pid: int | None = None
+        self.unanswered_bytes = 0
         self.trouble: Trouble | None = None
         """Set by a refusal, gone with the next success."""
 
@@ -101,8 +103,10 @@ class WriterClient:
         """Start the process, call `started` once it can write, and serve until cancelled.
 
         Raises `WriterFailed` when it ends by itself; calls that were sent then get `OutcomeUnknown`, the others wait
-        for the next run. Cancelled, it asks the process to finish what was sent and to stop, for at most `STOP_S`.
+        for the next run. Cancelled, it asks the process to finish what was sent and to stop; that takes `STOP_S` and
+        `KILL_S` at most.
         """
+        self._is_mid_frame = False
         process, stream = await self._start()
         self.pid = process.pid
         said: WriterFailed | None = None
@@ -164,7 +168,6 @@ class WriterClient:
 
     async def _send(self, stream: trio.SocketStream) -> None:
         """Send what waits, in order of arrival and as much at once as the limits allow."""
-        self._is_mid_frame = False
         while True:
             frames = self._take()
             if not frames:
@@ -180,7 +183,7 @@ class WriterClient:
 
     def _take(self) -> list[bytes]:
         frames = []
-        while self._queue and len(self._sent) < MAX_UNANSWERED and self._sent_bytes < MAX_UNANSWERED_BYTES:
+        while self._queue and len(self._sent) < MAX_UNANSWERED and self.unanswered_bytes < MAX_UNANSWERED_BYTES:
             pending = self._queue.popleft()
             if pending.request is None:
                 continue  # its caller has given up
@@ -190,7 +193,7 @@ class WriterClient:
             pending.size = len(encoded)
             pending.sent_at = trio.current_time()
             self._sent[self._number] = pending
-            self._sent_bytes += pending.size
+            self.unanswered_bytes += pending.size
         return frames
 
     async def _receive(self, stream: trio.SocketStream, ready: Callable[[], None]) -> WriterFailed | None:
@@ -215,7 +218,7 @@ class WriterClient:
     def _answer(self, replies: list[Reply]) -> None:
         for number, *reply in replies:
             pending = self._sent.pop(number)
-            self._sent_bytes -= pending.size
+            self.unanswered_bytes -= pending.size
             pending.reply = tuple(reply)
             pending.done.set()
             if reply[0] in _WROTE:
@@ -235,16 +238,19 @@ class WriterClient:
             await process.wait()
         if process.returncode is None:
             process.kill()
-        with trio.move_on_after(STOP_S, shield=True):
-            await process.wait()
-        await trio.aclose_forcefully(stream)
+        self._fail_sent()
         assert process.stderr is not None
-        await trio.aclose_forcefully(process.stderr)
+        with trio.move_on_after(KILL_S, shield=True):  # every await in here: the caller may be cancelled
+            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(process.stderr)
+            await process.wait()
+
+    def _fail_sent(self) -> None:
         while self._sent:
             _, pending = self._sent.popitem()
             pending.error = OutcomeUnknown("the writer process ended before it answered")
             pending.done.set()
-        self._sent_bytes = 0
+        self.unanswered_bytes = 0
 
 
 async def _keep_tail(stream: trio.abc.ReceiveStream | None, tail: bytearray) -> None:

@@ -21,6 +21,8 @@ LONG_READS = 3
 BUSY_S = 1.2
 """How long a long read waits for a lock, below a request's budget."""
 CLOSE_S = 2.0
+LOOK_EVERY_STEPS = 50_000
+"""About a millisecond of SQLite's work; each look takes the interpreter lock."""
 
 T = TypeVar("T")
 Read = Callable[[sqlite3.Connection], T]
@@ -65,7 +67,7 @@ class Readers:
         except sqlite3.Error as error:
             raise self._noted(meaning(error)) from error
         finally:
-            job.interrupt()
+            job.leave()
 
     async def close(self) -> None:
         """Close all connections once the reads under way have ended."""
@@ -105,12 +107,14 @@ class _Job:
         self._idle = idle
         self._guard = threading.Lock()
         self._running: sqlite3.Connection | None = None
+        self._is_left = False
 
     def run(self, read: "Read[T]") -> T:
         """Read with an idle connection; there is one for each token of the limiter."""
         if not self._idle:
             raise StoreClosed("the store is closed")
         db = self._idle.pop()
+        db.set_progress_handler(self._look, LOOK_EVERY_STEPS)
         try:
             with self._guard:
                 self._running = db
@@ -118,13 +122,19 @@ class _Job:
         finally:
             with self._guard:
                 self._running = None
+            db.set_progress_handler(None, 0)
             self._idle.append(db)
 
-    def interrupt(self) -> None:
-        """End the statement that still runs, if any."""
+    def leave(self) -> None:
+        """Say that nobody waits any more: ends the statement that runs now, or soon the next one."""
         with self._guard:
+            self._is_left = True
             if self._running is not None:
                 self._running.interrupt()
+
+    def _look(self) -> bool:
+        """Tell SQLite whether to stop; `interrupt` alone would miss a statement that is about to begin."""
+        return self._is_left
 
 
 def meaning(error: sqlite3.Error) -> Exception:
