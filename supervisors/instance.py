@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from supervisors.actors.http import Drain, HttpActor
-from supervisors.actors.sqlite_writer import SqliteWriterActor
 from supervisors.actors.telemetry import TelemetryActor, actor_states, check_log
+from supervisors.backends import Backend
 from supervisors.kernel import Snapshot, Tree
 from titan.api.dispatch import answer
 from titan.api.docs_page import docs_page
@@ -26,7 +26,6 @@ from titan.http.server import Endpoint
 from titan.http.sockets import listen
 from titan.http.tls import TlsCertificate
 from titan.settings import Settings, Verification, is_loopback
-from titan.store.sqlite.store import SqliteStore
 from titan.telemetry.health import Check, Readiness, readiness
 from titan.telemetry.heartbeat import Heartbeat
 from titan.telemetry.log import Log
@@ -45,6 +44,20 @@ class State:
 
     draining: bool = False
     tree: Tree | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every part of the process tells its news to, there before any part."""
+
+    log: Log
+    notifier: Notifier
+    metrics: Metrics
+    state: State
+
+    def check(self, name: str) -> Check:
+        """Make a check whose changes are logged and told to systemd."""
+        return Check(name, on_change=check_log(self.log, self.notifier, lambda: self.state.draining))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,35 +93,30 @@ class Instance:
     """The parts of one server process and the actors that work on them."""
 
     settings: Settings
-    store: SqliteStore
-    checks: Mapping[str, Check]
-    metrics: Metrics
+    backend: Backend
     http: HttpActor
-    sqlite_writer: SqliteWriterActor
     telemetry: TelemetryActor
-    state: State
 
 
 def make_instance(
-    settings: Settings, store: SqliteStore, sockets: Sockets, log: Log, notifier: Notifier, state: State
+    settings: Settings, backend: Backend, sockets: Sockets, base: Base, checks: Mapping[str, Check]
 ) -> Instance:
     """Wire the parts of an instance; nothing runs yet. Raises `titan.http.tls.BadCertificate`."""
-    checks = {"database": Check("database", on_change=check_log(log, notifier, lambda: state.draining))}
+    log, metrics, state = base.log, base.metrics, base.state
     heartbeat = Heartbeat()
-    metrics = Metrics()
     metrics.watch_dependencies(lambda: {name: check.result for name, check in checks.items()})
     metrics.watch_actors(lambda: actor_states(state.tree.snapshot()) if state.tree else ())
     metrics.watch_loop(lambda: heartbeat.lag_s)
     observer = RequestTelemetry(log, metrics)
     services = Services(
-        store,
+        backend.store,
         lenient=settings.model.verification is Verification.LENIENT,
         budget_s=settings.database.request_budget_s,
         max_depth=settings.http.max_json_depth,
         page_sizes=page_sizes(settings),
     )
     limits = http_limits(settings)
-    probes = Probes(live=heartbeat.is_fresh, ready=partial(_readiness, checks, state))
+    probes = Probes(live=lambda: heartbeat.is_fresh() and backend.is_alive(), ready=partial(_readiness, checks, state))
     app = partial(
         make_app,
         partial(answer, services),
@@ -130,13 +138,9 @@ def make_instance(
         endpoints.append(Endpoint(sockets.admin, app(_admin_pages(probes, state, metrics), api=Api())))
     return Instance(
         settings,
-        store,
-        checks,
-        metrics,
+        backend,
         HttpActor(endpoints, observer, limits=limits, drain=http_drain(settings, state)),
-        SqliteWriterActor(store, checks["database"]),
-        TelemetryActor(heartbeat, notifier),
-        state,
+        TelemetryActor(heartbeat, base.notifier),
     )
 
 

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 import trio
 
 from supervisors.actors.telemetry import event_log
-from supervisors.instance import Instance, Sockets, State, listening, make_instance
+from supervisors.backends import Surroundings, open_backend
+from supervisors.instance import Base, Instance, Sockets, State, listening, make_instance
 from supervisors.kernel import FirstStartFailed, GiveUp, Snapshot, Tree, open_tree
 from supervisors.signals import StopSignals
 from supervisors.tree import tree as tree_of
@@ -24,10 +25,10 @@ from titan.settings import LogFormat, Settings
 from titan.settings_load import Loaded
 from titan.store.contract import StoreDamaged, StoreUnavailable
 from titan.store.schema import SchemaUnfit
-from titan.store.sqlite.lock import AlreadyServed, serve_lock
-from titan.store.sqlite.prepare import DataFolderUnusable, make_folder, prepare
-from titan.store.sqlite.store import SqliteStore
+from titan.store.sqlite.lock import AlreadyServed
+from titan.store.sqlite.prepare import DataFolderUnusable, UpgradeFailed
 from titan.telemetry.log import Log, capture_stdlib, make_log
+from titan.telemetry.metrics import Metrics
 from titan.telemetry.sdnotify import Notifier
 from titan.telemetry.writer import LineWriter
 from titan.version import __version__
@@ -60,7 +61,15 @@ def serve(loaded: Loaded, *, hook: Hook | None = None) -> ExitCode:
         writer.close(LOG_FLUSH_S)
 
 
-STARTS_NOT = (BindFailed, BadCertificate, DataFolderUnusable, AlreadyServed, StoreDamaged, StoreUnavailable)
+STARTS_NOT = (
+    BindFailed,
+    BadCertificate,
+    DataFolderUnusable,
+    AlreadyServed,
+    StoreDamaged,
+    StoreUnavailable,
+    UpgradeFailed,
+)
 """What keeps a server from starting and is not about its schema."""
 
 
@@ -76,6 +85,8 @@ class Root:
         self._notifier = Notifier.from_environment(
             os.environ, on_failure=lambda error: log.warning("systemd cannot be told", reason=str(error))
         )
+        self._unfit: SchemaUnfit | None = None
+        self._is_unfit = trio.Event()
 
     async def run(self) -> ExitCode:
         """Start, serve, stop; expected failures become a line and a code, bugs propagate."""
@@ -83,8 +94,14 @@ class Root:
         signals = StopSignals(self._settings.process.hard_deadline_s)
         with signals.installed():
             try:
-                async with self._ended_by(signals), self._prepared() as (instance, sockets):
+                async with (
+                    self._ended_by(signals.requested),
+                    self._ended_by(self._is_unfit),
+                    self._prepared() as (instance, sockets),
+                ):
                     await self._serve(instance, sockets)
+                if self._unfit is not None:
+                    raise self._unfit
             except* STARTS_NOT as failures:
                 code = _say(failures, ExitCode.FAILED)
             except* SchemaUnfit as failures:
@@ -98,12 +115,12 @@ class Root:
         return code
 
     @asynccontextmanager
-    async def _ended_by(self, signals: StopSignals) -> AsyncIterator[None]:
-        """Cancel the block at the first signal: the tree inside takes that as the wish for an ordered stop."""
+    async def _ended_by(self, requested: trio.Event) -> AsyncIterator[None]:
+        """Cancel the block once this is requested: the tree inside takes that as the wish for an ordered stop."""
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
-                await signals.requested.wait()
+                await requested.wait()
                 self._state.draining = True  # before anything stops: readiness says so from the first moment
                 self._notifier.stopping("draining")
                 self._log.info("draining")
@@ -116,32 +133,34 @@ class Root:
     @asynccontextmanager
     async def _prepared(self) -> AsyncIterator[tuple[Instance, Sockets]]:
         """Take what an instance needs for itself alone, and make it."""
-        path = self._settings.database.sqlite_path
-        make_folder(path.parent)
-        with listening(self._settings) as sockets, serve_lock(path):
-            await prepare(path)
-            async with SqliteStore(path) as store:
-                instance = make_instance(self._settings, store, sockets, self._log, self._notifier, self._state)
-                instance.metrics.watch_log(lambda: self._writer.dropped)
-                yield instance, sockets
+        base = Base(self._log, self._notifier, Metrics(), self._state)
+        base.metrics.watch_log(lambda: self._writer.dropped)
+        database = base.check("database")
+        around = Surroundings(database, base.metrics, self._on_unfit)
+        with listening(self._settings) as sockets:
+            async with open_backend(self._settings, around) as backend:
+                yield make_instance(self._settings, backend, sockets, base, {"database": database}), sockets
+
+    def _on_unfit(self, error: SchemaUnfit) -> None:
+        self._unfit = error
+        self._is_unfit.set()
 
     async def _serve(self, instance: Instance, sockets: Sockets) -> None:
         async with open_tree(tree_of(instance), on_event=event_log(self._log)) as tree:
             self._state.tree = tree
-            self._announce(sockets, tree.snapshot())
+            self._announce(instance.backend.place, sockets, tree.snapshot())
             self._notifier.ready(f"serving on port {sockets.port}")
             if self._hook is not None:
                 self._hook(instance, tree)
             await tree.wait_finished()
 
-    def _announce(self, sockets: Sockets, root: Snapshot) -> None:
+    def _announce(self, store: str, sockets: Sockets, root: Snapshot) -> None:
         http = self._settings.http
         scheme = "https" if http.tls_cert else "http"
         host = f"[{http.host}]" if ":" in http.host else http.host
         url = f"{scheme}://{host}:{sockets.port}{http.base_path}"
-        store = self._settings.database.sqlite_path.absolute()
         if self._settings.log.format is LogFormat.JSON:
-            self._log.info("serving", version=__version__, url=url, store=str(store), tree=_outline(root))
+            self._log.info("serving", version=__version__, url=url, store=store, tree=_outline(root))
         else:
             line = f"titan-aas {__version__} serves {url}  store {store}  tree {_outline(root)}\n"
             self._writer.write(line.encode())

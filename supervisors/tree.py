@@ -3,6 +3,9 @@
 It is stopped in reverse order: first the frontend drains, then the stores finish what was sent, telemetry goes last.
 """
 
+from typing import assert_never
+
+from supervisors.backends import Backend, Embedded, Postgres
 from supervisors.instance import HTTP_SHUTDOWN_S, Instance
 from supervisors.kernel import Child, Intensity, Restart, Strategy, Supervisor
 
@@ -11,7 +14,7 @@ TELEMETRY_SHUTDOWN_S = 1.0
 
 
 def tree(instance: Instance) -> Supervisor:
-    """Return the tree of an instance with the embedded store."""
+    """Return the tree of an instance."""
     http = instance.settings.http
     return Supervisor(
         name="titan",
@@ -30,15 +33,7 @@ def tree(instance: Instance) -> Supervisor:
                 name="stores",
                 strategy=Strategy.REST_FOR_ONE,
                 why="what holds data; a later child builds on the earlier ones",
-                children=(
-                    Child(
-                        name="sqlite_writer",
-                        run=instance.sqlite_writer.run,
-                        restart=Restart.PERMANENT,
-                        shutdown_s=STORE_SHUTDOWN_S,
-                        why="owns the one process that writes, so that no fsync and no lock is waited for on the loop",
-                    ),
-                ),
+                children=_stores(instance.backend),
             ),
             Supervisor(
                 name="frontend",
@@ -57,3 +52,35 @@ def tree(instance: Instance) -> Supervisor:
             ),
         ),
     )
+
+
+def _stores(backend: Backend) -> tuple[Child, ...]:
+    match backend:
+        case Embedded():
+            return (
+                Child(
+                    name="sqlite_writer",
+                    run=backend.sqlite_writer.run,
+                    restart=Restart.PERMANENT,
+                    shutdown_s=STORE_SHUTDOWN_S,
+                    why="owns the one process that writes, so that no fsync and no lock is waited for on the loop",
+                ),
+            )
+        case Postgres():
+            return (
+                Child(
+                    name="island",
+                    run=backend.island.run,
+                    restart=Restart.PERMANENT,
+                    shutdown_s=STORE_SHUTDOWN_S,
+                    why="the one thread that runs asyncio, which the drivers speak",
+                ),
+                Child(
+                    name="database",
+                    run=backend.database.run,
+                    restart=Restart.PERMANENT,
+                    shutdown_s=STORE_SHUTDOWN_S,
+                    why="keeps the connection to PostgreSQL; away is a state that it reports, never an exit",
+                ),
+            )
+    assert_never(backend)

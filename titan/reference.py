@@ -1,7 +1,7 @@
 """The pages that are made from the code: `./dev docs` writes them, a test fails while one is stale."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from titan.settings import Setting, Settings, all_settings
@@ -57,8 +57,15 @@ def metrics_reference() -> str:
     for metric in metrics.ALL:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         table.append((f"`{metric.name}`", metric.kind.value, labels, metric.meaning))
-    buckets = ", ".join(f"{bound:g}" for bound in metrics.DURATION_BUCKETS_S)
-    return f"{METRICS_HEAD}\n{_markdown(table)}\nBuckets of durations, in seconds: {buckets}.\n"
+    return (
+        f"{METRICS_HEAD}\n{_markdown(table)}\n"
+        f"Buckets in seconds: of requests {_numbers(metrics.DURATION_BUCKETS_S)};"
+        f" of waits for a connection {_numbers(metrics.POOL_WAIT_BUCKETS_S)}.\n"
+    )
+
+
+def _numbers(bounds: Iterable[float]) -> str:
+    return ", ".join(f"{bound:g}" for bound in bounds)
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

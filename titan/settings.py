@@ -16,6 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from titan.store.postgres.url import SCHEMES as POSTGRES_SCHEMES
+from titan.store.postgres.url import PostgresUrl
+from titan.store.postgres.url import parse as parse_postgres_url
+
 MIB = 1024 * 1024
 
 
@@ -187,12 +191,18 @@ class Database(Section):
 
     url: Annotated[str, Bare("DATABASE_URL"), Secret()] = Field(
         default="",
-        description="sqlite:///FILE; empty: the file titan.db in data_dir.",
-        examples=["sqlite:////var/lib/titan/titan.db"],
+        description="postgresql://… or sqlite:///FILE; empty: the file titan.db in data_dir.",
+        examples=["postgresql+asyncpg://titan:pass@pg-primary:5432/titan", "sqlite:////var/lib/titan/titan.db"],
     )
     data_dir: Annotated[Path, Short("TITAN_DATA_DIR")] = Field(
         default=Path("titan-data"),
         description="Folder of the embedded store; under systemd $STATE_DIRECTORY is the default.",
+    )
+    pool_size: int = Field(
+        default=20,
+        ge=2,
+        le=1000,
+        description="PostgreSQL connections of this instance at most; one more watches the server.",
     )
     request_budget_s: float = Field(
         default=1.8,
@@ -200,22 +210,33 @@ class Database(Section):
         le=60,
         description="How long one store call of a request may take; then 503 with Retry-After.",
     )
+    statement_timeout_s: float = Field(
+        default=1.5,
+        gt=0,
+        le=60,
+        description="PostgreSQL's own limit for a request's statement; below request_budget_s, to speak first.",
+    )
 
     @field_validator("url")
     @classmethod
-    def _sqlite_only(cls, url: str) -> str:
-        scheme = url.partition("://")[0]
-        if scheme in {"postgresql", "postgresql+asyncpg", "postgres"}:
-            raise ValueError("PostgreSQL is not built yet (a later part); use sqlite:///FILE or unset it")
+    def _known(cls, url: str) -> str:
+        if url.partition("://")[0] in POSTGRES_SCHEMES:
+            parse_postgres_url(url)
+            return url
         if url and not (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
-            raise ValueError("must be sqlite:///FILE (relative) or sqlite:////FILE (absolute)")
+            raise ValueError("must be postgresql://…, sqlite:///FILE (relative) or sqlite:////FILE (absolute)")
         if "?" in url or "#" in url or url.endswith(":memory:"):
             raise ValueError("must name a file: sqlite:///FILE takes no options and no :memory:")
         return url
 
     @property
+    def postgres_url(self) -> PostgresUrl | None:
+        """Where PostgreSQL is; None: the embedded store is used."""
+        return parse_postgres_url(self.url) if self.url.partition("://")[0] in POSTGRES_SCHEMES else None
+
+    @property
     def sqlite_path(self) -> Path:
-        """The database file: the one of `url`, else `titan.db` in `data_dir`."""
+        """The embedded store's file, where that is used: the one of `url`, else `titan.db` in `data_dir`."""
         return Path(self.url.removeprefix("sqlite:///")) if self.url else self.data_dir / "titan.db"
 
 

@@ -22,6 +22,13 @@ def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[
             f" {longest_shutdown_s:g}), which must be less than the hard deadline;"
             " lower TITAN_HTTP__DRAIN_DELAY_S or raise TITAN_PROCESS__HARD_DEADLINE_S"
         )
+    database = settings.database
+    if database.statement_timeout_s >= database.request_budget_s:
+        yield (
+            f"database.statement_timeout_s = {database.statement_timeout_s:g} and database.request_budget_s ="
+            f" {database.request_budget_s:g}: the server must give up before the request does;"
+            " lower TITAN_DATABASE__STATEMENT_TIMEOUT_S"
+        )
     if http.head_timeout_s > http.body_timeout_s:
         yield (
             f"http.head_timeout_s = {http.head_timeout_s:g} and http.body_timeout_s = {http.body_timeout_s:g}:"

@@ -12,7 +12,6 @@ from titan.store.postgres.database import Database
 from titan.store.postgres.errors import Unreachable
 from titan.store.schema import SchemaUnfit
 from titan.telemetry.health import Check, Status
-from titan.telemetry.log import Log
 
 BACKOFF = Backoff(base_s=0.05, cap_s=1.0)
 LOOK_EVERY_S = 0.25
@@ -32,7 +31,6 @@ class DatabaseActor:
         island: Island,
         database: Database,
         check: Check,
-        log: Log,
         *,
         on_unfit: Callable[[SchemaUnfit], None],
         backoff: Backoff = BACKOFF,
@@ -41,7 +39,6 @@ class DatabaseActor:
         self._island = island
         self._database = database
         self._check = check
-        self._log = log
         self._on_unfit = on_unfit
         self._backoff = backoff
         self._rng = rng or random.Random()  # noqa: S311  (spreads attempts, guards nothing)
@@ -107,10 +104,6 @@ class DatabaseActor:
         self._say(Status.DOWN, reason)
 
     def _say(self, status: Status, detail: str) -> None:
-        before = self._check.result
         self._check.set(status, detail)
-        if (before.status, before.detail) != (status, detail):
-            tell = self._log.info if status is Status.UP else self._log.warning
-            tell(f"database {status}", detail=detail)
         started, self._tell_started = self._tell_started, lambda: None
         started()

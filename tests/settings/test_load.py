@@ -199,8 +199,23 @@ def test_the_file_may_not_set_what_is_not_built_either(write, text):
     assert "not built yet" in the_problem({}, config=write(text))
 
 
-def test_postgresql_is_refused_until_it_is_built():
-    assert "PostgreSQL is not built yet" in the_problem({"DATABASE_URL": "postgresql://h/db"})
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg", "postgres"])
+def test_a_postgresql_url_chooses_the_shared_database(scheme):
+    url = load({"DATABASE_URL": f"{scheme}://titan:secret@pg-primary:5432/titan"}).settings.database.postgres_url
+    assert url is not None
+    assert str(url) == "postgresql://titan@pg-primary:5432/titan"
+
+
+def test_a_postgresql_url_that_cannot_be_used_is_refused_without_its_password():
+    problem = the_problem({"DATABASE_URL": "postgresql://titan:secret@pg-primary"})
+    assert "names no database" in problem
+    assert "secret" not in problem
+
+
+def test_the_server_must_give_up_before_the_request_does():
+    problem = the_problem({"TITAN_DATABASE__STATEMENT_TIMEOUT_S": "2"})
+    assert "database.statement_timeout_s = 2" in problem
+    assert "database.request_budget_s = 1.8" in problem
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_name():

@@ -1,17 +1,19 @@
 """The tree keeps what the settings were told about it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from supervisors.instance import Sockets, State, make_instance
+from supervisors.backends import Surroundings, open_backend
+from supervisors.instance import Base, Sockets, State, make_instance
 from supervisors.kernel import Child, Supervisor
 from supervisors.tree import tree
-from titan.settings import Http, Settings
+from titan.settings import Database, Http, Settings
 from titan.settings_load import LONGEST_SHUTDOWN_S
-from titan.store.sqlite.store import SqliteStore
 from titan.telemetry.log import make_log
+from titan.telemetry.metrics import Metrics
 from titan.telemetry.sdnotify import Notifier
 
 
@@ -23,12 +25,31 @@ def children(node: Child | Supervisor) -> Iterator[Child]:
             yield from children(below)
 
 
+@asynccontextmanager
+async def tree_of(settings: Settings) -> AsyncIterator[Supervisor]:
+    """Give the tree that these settings make; nothing of it runs."""
+    base = Base(make_log(lambda _: None), Notifier(None), Metrics(), State())
+    database = base.check("database")
+    around = Surroundings(database, base.metrics, on_unfit=lambda _: None)
+    async with open_backend(settings, around) as backend:
+        yield tree(make_instance(settings, backend, Sockets(()), base, {"database": database}))
+
+
+def embedded(tmp_path: Path) -> Database:
+    return Database(data_dir=tmp_path)
+
+
+def postgres(_: Path) -> Database:
+    return Database(url="postgresql://titan@localhost/titan")
+
+
+@pytest.mark.parametrize("database", [embedded, postgres])
 @pytest.mark.parametrize("drain_delay_s", [0.0, 3.0])
-def test_no_child_may_take_longer_to_stop_than_the_check_of_the_hard_deadline_assumes(tmp_path, drain_delay_s):
-    settings = Settings(http=Http(drain_delay_s=drain_delay_s))
-    log = make_log(lambda _: None)
-    instance = make_instance(settings, SqliteStore(tmp_path / "titan.db"), Sockets(()), log, Notifier(None), State())
-    longest_s = max(child.stop_budget_s for child in children(tree(instance)))
+async def test_no_child_may_take_longer_to_stop_than_the_check_of_the_hard_deadline_assumes(
+    tmp_path, database, drain_delay_s
+):
+    async with tree_of(Settings(http=Http(drain_delay_s=drain_delay_s), database=database(tmp_path))) as spec:
+        longest_s = max(child.stop_budget_s for child in children(spec))
     assert longest_s - drain_delay_s <= LONGEST_SHUTDOWN_S
 
 
@@ -42,9 +63,10 @@ def drawing(node: Child | Supervisor, indent: str = "", branch: str = "") -> Ite
         yield from drawing(child, indent + ("   " if last else "│  "), indent + ("└─ " if last else "├─ "))
 
 
-def test_the_readme_draws_this_tree(tmp_path):
-    log = make_log(lambda _: None)
-    instance = make_instance(Settings(), SqliteStore(tmp_path / "titan.db"), Sockets(()), log, Notifier(None), State())
+@pytest.mark.parametrize("database", [embedded, postgres])
+async def test_the_readme_draws_this_tree(tmp_path, database):
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    drawn = readme.partition("<!-- tree:begin -->\n```\n")[2].partition("```\n<!-- tree:end -->")[0]
-    assert drawn == "".join(f"{line}\n" for line in drawing(tree(instance)))
+    mark = f"tree:{database.__name__}"
+    drawn = readme.partition(f"<!-- {mark}:begin -->\n```\n")[2].partition(f"```\n<!-- {mark}:end -->")[0]
+    async with tree_of(Settings(database=database(tmp_path))) as spec:
+        assert drawn == "".join(f"{line}\n" for line in drawing(spec))

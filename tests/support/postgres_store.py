@@ -18,7 +18,6 @@ from titan.store.postgres.store import PostgresStore
 from titan.store.postgres.url import parse
 from titan.store.schema import Program, SchemaUnfit
 from titan.telemetry.health import Check, Status
-from titan.telemetry.log import make_log
 
 QUICK = Limits(
     pool_size=8,
@@ -93,12 +92,13 @@ async def opened(
     """Open the store on a database under a real supervisor; with `ready`, once the database is up."""
     island = Island()
     database = Database(parse(url), limits, program=program)
-    it = Opened(PostgresStore(island, database), island, database, Check("database"))
+    lines: list[str] = []
+    check = Check("database", on_change=lambda name, now: lines.append(f"{name} {now.status.value}: {now.detail}"))
+    it = Opened(PostgresStore(island, database), island, database, check, lines=lines)
     actor = DatabaseActor(
         island,
         database,
         it.check,
-        make_log(lambda line: it.lines.append(line.decode())),
         on_unfit=it.unfit.append,
         backoff=Backoff(base_s=0.01, cap_s=0.1),
     )

@@ -22,6 +22,7 @@ def complete() -> Metrics:
     made.watch_certificate(lambda: 5.0)
     made.watch_loop(lambda: 0.25)
     made.watch_log(lambda: 7)
+    made.watch_pool(available=lambda: 17, size=lambda: 5)(0.002)
     return made
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from titan.cli.options import config_option, json_option, load_settings
+from titan.cli.options import config_option, embedded_store, json_option, load_settings
 from titan.cli.transfer.stores import store_errors
 from titan.store.schema import NEWEST_SCHEMA, OLDEST_SCHEMA, Schema, judge, unfit, version_key
 from titan.version import __version__
@@ -45,7 +45,7 @@ def current(config: Path | None, *, as_json: bool) -> None:
     """
     from titan.store.sqlite.prepare import identity, look  # noqa: PLC0415
 
-    path = load_settings(config).settings.database.sqlite_path
+    path = embedded_store(load_settings(config).settings)
     with store_errors():
         found = look(path)
         shown = {
@@ -82,7 +82,7 @@ def upgrade(config: Path | None, revision: str) -> None:
     from titan.store.sqlite.lock import server_version  # noqa: PLC0415
     from titan.store.sqlite.prepare import look, make_folder  # noqa: PLC0415
 
-    path = load_settings(config).settings.database.sqlite_path
+    path = embedded_store(load_settings(config).settings)
     with store_errors():
         make_folder(path.parent)
         before = look(path)
@@ -112,7 +112,7 @@ def downgrade(config: Path | None, revision: str, *, delete_documents: bool) -> 
     from titan.store.sqlite.lock import AlreadyServed, serve_lock  # noqa: PLC0415
     from titan.store.sqlite.prepare import look  # noqa: PLC0415
 
-    path = load_settings(config).settings.database.sqlite_path
+    path = embedded_store(load_settings(config).settings)
     with store_errors():
         before = look(path)
         if before is None:
@@ -140,7 +140,7 @@ def check(config: Path | None, *, as_json: bool) -> int:
     from titan.store.sqlite.check import findings  # noqa: PLC0415
     from titan.store.sqlite.prepare import look  # noqa: PLC0415
 
-    path = load_settings(config).settings.database.sqlite_path
+    path = embedded_store(load_settings(config).settings)
     with store_errors():
         found = look(path)
         wrong = [] if found is None else list(findings(path))
@@ -180,7 +180,7 @@ def backup(config: Path | None, file: Path, *, as_json: bool) -> None:
     from titan.store.sqlite.backup import BackupFailed, back_up  # noqa: PLC0415
     from titan.store.sqlite.prepare import look  # noqa: PLC0415
 
-    path = load_settings(config).settings.database.sqlite_path
+    path = embedded_store(load_settings(config).settings)
     with store_errors():
         found = look(path)
         if found is None:
@@ -214,7 +214,7 @@ def restore(config: Path | None, file: Path, *, as_json: bool) -> None:
     from titan.store.sqlite.restore import RestoreRefused  # noqa: PLC0415
     from titan.store.sqlite.restore import restore as put_back  # noqa: PLC0415
 
-    path = load_settings(config).settings.database.sqlite_path
+    path = embedded_store(load_settings(config).settings)
     with store_errors():
         try:
             with _progress("restore") as progress:

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 import click
 import trio
 
-from titan.cli.options import config_option, load_settings
+from titan.cli.options import config_option, embedded_store, load_settings
 from titan.cli.transfer.report import counted, shown
 from titan.cli.transfer.stores import reading, store_errors
 from titan.cli.transfer.target import check_target, whole_file
@@ -55,7 +55,7 @@ def command(out: Path, *, ids: tuple[str, ...], file_format: str | None, force: 
     file_format = file_format or (ending if ending in _LATER else "json")
     if file_format in _LATER:
         raise click.UsageError(f"{file_format} comes in a later version; this one writes json")
-    database = load_settings(config).settings.database.sqlite_path
+    database = embedded_store(load_settings(config).settings)
     wanted = tuple(dict.fromkeys(ids))
     try:
         with store_errors():

@@ -9,7 +9,7 @@ from typing import Final
 import click
 import trio
 
-from titan.cli.options import config_option, json_option, load_settings
+from titan.cli.options import config_option, embedded_store, json_option, load_settings
 from titan.cli.transfer.files import PATH, Found, find
 from titan.cli.transfer.importer import Importer, Policy
 from titan.cli.transfer.progress import progress
@@ -71,9 +71,7 @@ def command(
         report = TableReport(sys.stdout, [file.path for file in found], verbose=verbose)
     try:
         with store_errors(), progress(found) as advance:
-            stopped = trio.run(
-                _import, settings.database.sqlite_path, Policy(lenient, existing), found, report.add, advance
-            )
+            stopped = trio.run(_import, embedded_store(settings), Policy(lenient, existing), found, report.add, advance)
     except StoreFailed as error:
         report.close(error.message)
         raise

@@ -39,11 +39,15 @@ class Check:
         self._result = CheckResult(Status.DOWN, wall_clock(), "not started")
 
     def set(self, status: Status, detail: str = "") -> bool:
-        """State what is so now; `since` moves, and `on_change` is called, only when the status changes. True then."""
-        changed = status is not self._result.status
-        since = self._wall_clock() if changed else self._result.since
+        """State what is so now; `since` moves only when the status changes. True then.
+
+        `on_change` is called for each new status, and for each new reason while it is not up.
+        """
+        before = self._result
+        changed = status is not before.status
+        since = self._wall_clock() if changed else before.since
         self._result = CheckResult(status, since, detail)
-        if changed and self._on_change is not None:
+        if self._on_change is not None and (changed or (status is not Status.UP and detail != before.detail)):
             self._on_change(self.name, self._result)
         return changed
 

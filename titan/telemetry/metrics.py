@@ -21,6 +21,9 @@ from titan.version import __version__
 DURATION_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Fine where answers lie, coarse where only the time-outs are."""
 
+POOL_WAIT_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25)
+"""Up to the time after which one who waits is refused."""
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that have a label of their own; any other one, which a client may invent, counts as `other`."""
 
@@ -77,6 +80,17 @@ LOOP_LAG = Described(
 LOG_DROPPED = Described(
     "titan_log_dropped_total", Kind.COUNTER, "Log lines lost because nobody took them or they could not be written."
 )
+POOL_AVAILABLE = Described(
+    "pg_pool_available_connections",
+    Kind.GAUGE,
+    "Connections that further requests could have at once: the pool's limit less those in use; PostgreSQL only.",
+)
+POOL_SIZE = Described("pg_pool_size", Kind.GAUGE, "Open connections of the pool; PostgreSQL only.")
+POOL_WAIT = Described(
+    "pg_pool_wait_seconds", Kind.HISTOGRAM, "How long operations waited for a connection; PostgreSQL only."
+)
+
+POSTGRES_ONLY = (POOL_AVAILABLE, POOL_SIZE, POOL_WAIT)
 
 ALL: tuple[Described, ...] = (
     REQUESTS,
@@ -89,6 +103,7 @@ ALL: tuple[Described, ...] = (
     TLS_EXPIRY,
     LOOP_LAG,
     LOG_DROPPED,
+    *POSTGRES_ONLY,
 )
 
 
@@ -173,6 +188,13 @@ class Metrics:
             yield CounterMetricFamily(LOG_DROPPED.name, LOG_DROPPED.meaning, value=dropped())
 
         self.registry.register(_Collected(collect))
+
+    def watch_pool(self, available: Callable[[], float], size: Callable[[], float]) -> Callable[[float], None]:
+        """Show the pool of PostgreSQL connections; return what is told of each wait, from any thread."""
+        _gauge(self.registry, POOL_AVAILABLE, available)
+        _gauge(self.registry, POOL_SIZE, size)
+        wait = Histogram(POOL_WAIT.name, POOL_WAIT.meaning, registry=self.registry, buckets=POOL_WAIT_BUCKETS_S)
+        return wait.observe
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Give text and media type as the scraper's `Accept` header wants them. Takes some milliseconds."""
