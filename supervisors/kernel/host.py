@@ -45,7 +45,7 @@ class Host:
     ) -> None:
         self.node = node
         self.context = Context(node.path, leash, self._start)
-        self.asked = False
+        self.asked_at: float | None = None
         self.ended = False
         self._began_at: float | None = None
         self._imposed: Exception | None = None
@@ -58,6 +58,11 @@ class Host:
         node.enter(State.STARTING)
 
     @property
+    def asked(self) -> bool:
+        """Whether it was asked to stop."""
+        return self.asked_at is not None
+
+    @property
     def is_up(self) -> bool:
         """Whether it started, and was neither asked to stop nor ended."""
         return self._began_at is not None and not self.asked and not self.ended
@@ -68,7 +73,7 @@ class Host:
         self._cut_off = self._scope.cancel_called  # by a leash, or with an imposed error: not by being asked
         if not (self.is_up and isinstance(spec, Child) and spec.stop == "drain"):
             self._scope.cancel()
-        self.asked = True
+        self.asked_at = trio.current_time()
         self.context.stop_requested.set()
         self.node.enter(State.STOPPING)
 

@@ -12,6 +12,7 @@ one.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakSet
 
 import trio
 
@@ -40,7 +41,7 @@ class LeashHandle:
         self._outer = outer
         self._wake = wake
         self._scopes: set[trio.CancelScope] = set()
-        self._inner: set[LeashHandle] = set()
+        self._inner: WeakSet[LeashHandle] = WeakSet()  # a run that is over leaves by itself
         if outer is not None:
             outer._inner.add(self)  # noqa: SLF001 - same class
 
@@ -78,11 +79,6 @@ class LeashHandle:
     def let_go(self, scope: trio.CancelScope) -> None:
         """Stop copying into a scope whose child has ended."""
         self._scopes.discard(scope)
-
-    def retire(self) -> None:
-        """Leave the leash above: the run of the supervisor is over."""
-        if self._outer is not None:
-            self._outer._inner.discard(self)  # noqa: SLF001 - same class
 
     def _copy_to_scopes(self) -> None:
         deadline = self.deadline

@@ -7,7 +7,7 @@ from supervisors.kernel.snapshot import Node, State
 class Slot:
     """One child's place in one run of its supervisor: it outlives the runs of the child."""
 
-    __slots__ = ("asked_at", "attempt", "begun", "doomed", "finished", "host", "index", "node")
+    __slots__ = ("attempt", "begun", "doomed", "finished", "host", "index", "node")
 
     def __init__(self, node: Node, index: int) -> None:
         self.node = node
@@ -22,7 +22,6 @@ class Slot:
         """Has ended for good."""
         self.attempt = 0
         """Restarts in a row, for the back-off."""
-        self.asked_at = 0.0
 
     @property
     def is_stoppable(self) -> bool:

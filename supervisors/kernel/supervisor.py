@@ -89,15 +89,11 @@ class SupervisorLoop:
 
     async def run(self, context: Context) -> None:
         """Supervise until cancelled, or raise what the supervisor ends with; never returns by itself."""
-        try:
-            async with trio.open_nursery() as self._nursery:
-                try:
-                    await self._supervise(context)
-                finally:
-                    await self._stop_children()
-        finally:
-            if self._spec.leash is not None and self._leash is not None:
-                self._leash.retire()
+        async with trio.open_nursery() as self._nursery:
+            try:
+                await self._supervise(context)
+            finally:
+                await self._stop_children()
         assert self._verdict is not None  # without one, the nursery was left by an exception
         raise self._verdict
 
@@ -169,10 +165,9 @@ class SupervisorLoop:
         self._timers.set(slot, now + delay_s)
         slot.node.enter(State.BACKOFF)
         self._emit(ChildRestarting(slot.node.path, now, delay_s, slot.node.path))
-        if starts_in_order(self._spec.strategy):
-            fate = fate_sharers(self._spec.strategy, slot.index, len(self._slots))
-            self._frontier = min(self._frontier, slot.index, *fate[:1])
-            self._condemn([self._slots[index] for index in fate], slot.node.path)
+        fate = fate_sharers(self._spec.strategy, slot.index, len(self._slots))
+        self._frontier = min(self._frontier, slot.index, *fate)
+        self._condemn([self._slots[index] for index in fate], slot.node.path)
 
     def _give_up(self) -> None:
         intensity = self._spec.intensity
@@ -196,12 +191,14 @@ class SupervisorLoop:
                 self._on_overdue(slot)
 
     def _on_overdue(self, slot: Slot) -> None:
-        now = trio.current_time()
-        if slot.host is not None and slot.host.insist():
+        now, host = trio.current_time(), slot.host
+        assert host is not None
+        assert host.asked_at is not None
+        if host.insist():
             self._timers.set(slot, now + DRAIN_GRACE_S)
             return
         slot.node.enter(State.STUCK)
-        self._emit(StopTooSlow(slot.node.path, now, now - slot.asked_at, for_restart=not self._stopping))
+        self._emit(StopTooSlow(slot.node.path, now, now - host.asked_at, for_restart=not self._stopping))
 
     def _start_next(self) -> None:
         """Start the first child that is not up, if the order lets it start now."""
@@ -264,9 +261,9 @@ class SupervisorLoop:
         if slot.host is None or slot.host.asked:
             return
         spec = slot.node.spec
-        slot.asked_at = trio.current_time()
         slot.host.ask_to_stop()
-        self._timers.set(slot, slot.asked_at + (spec.shutdown_s if isinstance(spec, Child) else spec.stop_budget_s))
+        allowed_s = spec.shutdown_s if isinstance(spec, Child) else spec.stop_budget_s
+        self._timers.set(slot, trio.current_time() + allowed_s)
 
     async def _stop_children(self) -> None:
         self._stopping = True

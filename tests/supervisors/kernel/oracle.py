@@ -164,6 +164,7 @@ class Oracle:
         elif path in run.finished:
             run.finished.discard(path)
         else:
+            self.expect(path not in run.condemned, f"{path} is told twice that it comes back")
             run.condemned.add(path)
 
     def _expect_within_limit(self, path: str, above: str) -> None:

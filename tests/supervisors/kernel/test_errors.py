@@ -93,10 +93,8 @@ async def test_what_is_not_an_exception_is_not_lost_while_stopping_either(autoju
     assert stage.did() == ["-c", "-b", "-a"]
 
 
-async def stray_cancelled(ctx):
+async def raise_stray_cancelled() -> None:
     """Raise a `Cancelled` again outside the scope that it belongs to, as a badly written wrapper does."""
-    ctx.started()
-    await trio.sleep(1)
     kept: BaseException | None = None
     with trio.CancelScope() as scope:
         scope.cancel()
@@ -111,7 +109,13 @@ async def stray_cancelled(ctx):
 
 async def test_a_stray_cancelled_is_a_crash_of_the_supervisor_and_not_a_silent_end(autojump_clock):
     stage = Stage()
-    inner = Supervisor(name="inner", children=(stage.actor("a"), stage.child("bad", stray_cancelled)))
+
+    async def bad(ctx):
+        ctx.started()
+        await trio.sleep(1)
+        await raise_stray_cancelled()
+
+    inner = Supervisor(name="inner", children=(stage.actor("a"), stage.child("bad", bad)))
     with pytest.RaisesGroup(GiveUp) as caught:
         async with stage.play(inner, intensity=ONCE) as tree:
             await tree.wait_finished()
@@ -119,6 +123,24 @@ async def test_a_stray_cancelled_is_a_crash_of_the_supervisor_and_not_a_silent_e
     assert isinstance(error, FatalExit)
     assert isinstance(error.__cause__, trio.Cancelled)
     assert stage.did() == ["+inner/a", "-inner/a"]
+
+
+async def test_a_stray_cancelled_in_a_clean_up_does_not_hide_that_the_supervisor_gave_up(autojump_clock):
+    stage = Stage()
+
+    async def bad(ctx):
+        ctx.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await raise_stray_cancelled()
+
+    children = stage.actor("a"), stage.child("bad", bad), stage.actor("c", crash_after_s=1.0)
+    with pytest.RaisesGroup(GiveUp):
+        async with stage.play(*children, intensity=ONCE) as tree:
+            await tree.wait_finished()
+    assert stage.did() == ["+a", "+c", "!c", "-c", "-a"]
 
 
 async def test_a_callback_that_raises_stops_the_tree_in_order_and_is_raised(autojump_clock):

@@ -8,6 +8,7 @@ import trio
 from supervisors.kernel import (
     Backoff,
     ChildExited,
+    ChildStarted,
     FirstStartFailed,
     GaveUp,
     GiveUp,
@@ -215,6 +216,19 @@ async def test_exits_that_are_read_after_the_supervisor_gave_up_decide_nothing(a
     assert stage.did("+") == ["+a", "+b", "+c", "+d"]
 
 
+async def test_a_backoff_that_ends_in_the_tick_of_the_give_up_starts_nothing_any_more(autojump_clock):
+    for _ in range(20):  # trio decides by chance whether the crash or the end of the back-off comes first
+        stage, began = Stage(), trio.current_time()
+        a = stage.actor("a", crash_after_s=1.0, crashes=1, backoff=Backoff(base_s=1.0))
+        b = stage.actor("b", crash_after_s=2.0, crashes=1)
+        with pytest.RaisesGroup(GiveUp):
+            async with stage.play(a, b, rng=HighestDelay(), intensity=Intensity(max_restarts=1, within_s=9)) as tree:
+                await tree.wait_finished()
+        gave_up = stage.events.index(stage.of(GaveUp)[0])
+        assert not any(isinstance(event, ChildStarted) for event in stage.events[gave_up:])
+        assert trio.current_time() == began + 2.0
+
+
 async def test_run_tree_stays_until_the_tree_fails(autojump_clock):
     stage = Stage()
     spec = Supervisor(
@@ -234,3 +248,20 @@ async def test_run_tree_stops_in_order_when_it_is_cancelled(autojump_clock):
     with trio.move_on_after(3):
         await run_tree(spec)
     assert stage.log[2:] == [(4.0, "-", "b"), (4.0, "-", "a")]
+
+
+async def test_a_restarted_supervisor_shows_nothing_of_its_last_run(autojump_clock):
+    stage = Stage()
+    inner = Supervisor(
+        name="inner",
+        children=(
+            stage.actor("slow", start_after_s=2.0),
+            stage.actor("once", return_after_s=1.0, restart=Restart.TEMPORARY),
+        ),
+    )
+    async with stage.play(inner) as tree:
+        await trio.sleep(3)
+        assert [node.state for node in tree.snapshot().children[0].children] == [State.RUNNING, State.FINISHED]
+        tree.fail_child("root/inner", Boom())
+        await trio.sleep(1)
+        assert [node.state for node in tree.snapshot().children[0].children] == [State.STARTING, State.DOWN]

@@ -25,9 +25,12 @@ async def test_a_group_is_stopped_in_reverse_before_it_is_started_in_order(autoj
     stage = Stage()
     a = stage.actor("a", crash_after_s=1.0, crashes=1, start_after_s=0.25, backoff=HALF)
     b, c = (stage.actor(name, clean_up_s=1.0, start_after_s=0.25) for name in "bc")
-    async with stage.play(a, b, c, strategy=strategy, rng=HighestDelay()):
-        await trio.sleep(10)
+    async with stage.play(a, b, c, strategy=strategy, rng=HighestDelay()) as tree:
         # a crashed at 1.25; its back-off (until 1.75) is over before c and then b have stopped.
+        for at, expected in (1.5, State.BACKOFF), (2.0, State.DOWN):
+            await trio.sleep_until(at)
+            assert tree.snapshot().children[0].state is expected
+        await trio.sleep(10)
         assert stage.log[3:] == [
             (1.25, "!", "a"),
             (1.25, "-", "a"),
@@ -227,3 +230,16 @@ async def test_two_crashes_in_one_tick_make_one_restart_of_the_group(autojump_cl
         assert {node.state for node in tree.snapshot().walk()} == {State.RUNNING}
         assert stage.did("+") == ["+a", "+b", "+c"] * 2
         assert len(stage.of(ChildExited)) == 3
+
+
+async def test_a_child_that_is_condemned_twice_is_announced_once(autojump_clock):
+    """b crashes at 1 and c takes until 4 to stop; a crashes at 2."""
+    stage = Stage()
+    a = stage.actor("a", crash_after_s=2.0, crashes=1)
+    b = stage.actor("b", crash_after_s=1.0, crashes=1)
+    c = stage.actor("c", clean_up_s=3.0)
+    async with stage.play(a, b, c, strategy=Strategy.REST_FOR_ONE):
+        await trio.sleep(10)
+        told = [(event.path, event.because_of) for event in stage.of(ChildRestarting)]
+        assert told == [("root/b", "root/b"), ("root/c", "root/b"), ("root/a", "root/a")]
+        assert stage.did("+") == ["+a", "+b", "+c"] * 2

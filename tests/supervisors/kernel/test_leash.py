@@ -1,5 +1,6 @@
 """A movable deadline above everything that works for a term."""
 
+import gc
 import math
 from typing import Any
 
@@ -24,6 +25,8 @@ from supervisors.kernel import (
     Supervisor,
 )
 from tests.supervisors.kernel.scenario import Boom, HighestDelay, Stage
+
+ONCE: dict[str, Any] = {"restart": Restart.TEMPORARY}
 
 
 class Holder:
@@ -284,3 +287,25 @@ async def test_a_leash_that_runs_out_during_the_first_start_fails_it(autojump_cl
             pytest.fail("the block must not run")
     assert isinstance(caught.value.exceptions[0].__cause__, LeashRanOut)
     assert trio.current_time() == 5.0
+
+
+async def test_a_term_ends_at_its_deadline_even_if_nothing_runs_in_it(autojump_clock):
+    stage = Stage()
+    slow = Backoff(base_s=50, cap_s=50)
+    idle = stage.actor("idle", crash_after_s=1.0, backoff=slow), stage.actor("done", return_after_s=1.0, **ONCE)
+    intensity = Intensity(within_s=1000)
+    spec = Supervisor(name="term", children=idle, leash=Leash(first_s=5.0), intensity=intensity, **ONCE)
+    async with stage.play(spec, rng=HighestDelay()):
+        await trio.sleep(20)
+        assert [(event.at, event.reason) for event in exits_of(stage, "root/term")] == [(5.0, ExitReason.LEASH)]
+
+
+async def test_a_term_that_is_over_is_forgotten_by_the_leash_above(autojump_clock):
+    stage, outer, inner = Stage(), Holder(), Holder()
+    short = Supervisor(name="short", children=(inner.child(stage),), leash=Leash(first_s=1.0))
+    async with stage.play(term(stage, outer, short), intensity=Intensity(within_s=100)):
+        await trio.sleep(20)
+        assert len(inner.leashes) > 10
+        del inner.leashes[:], stage.events[:]  # their errors hold on to what was going on
+        gc.collect()
+        assert len(outer.leash._inner) == 1
