@@ -29,6 +29,7 @@ SECTIONS: Mapping[str, str] = {
     "fsync": "GET while every fsync takes 50 ms",
     "drain": "requests lost over rolling restarts behind nginx",
     "telemetry": "what counting and telling a request costs; how fast commands start",
+    "kernel": "what supervision costs against a bare nursery",
 }
 README = Path(__file__).parents[2] / "README.md"
 error_output = Console(stderr=True, highlight=False)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import trio
 
 from supervisors.kernel import Backoff, Child, Context, Intensity, Supervisor, open_tree
-from tests.bench.figures import Figure, Run, spread
+from tests.bench.figures import Figure, Run, at_most, spread
 
 CHILDREN = 1_000
 RESTARTS = 1_000
@@ -90,4 +90,4 @@ def _against(
     ratio = statistics.median(ours / theirs for ours, theirs in turns)
     unit, factor = ("ms", 1e3) if per == 1 else ("µs", 1e6)
     ours, theirs = (spread([turn[side] * factor for turn in turns]) for side in (0, 1))
-    return Figure("kernel", name, ratio, "× bare nursery", None, f"{unit}: kernel {ours}; nursery {theirs}")
+    return Figure("kernel", name, ratio, "× bare nursery", at_most(10), f"{unit}: kernel {ours}; nursery {theirs}")
