@@ -18,6 +18,7 @@ async def embedded(path: Path, around: Surroundings) -> AsyncIterator[Embedded]:
     with serve_lock(path):
         await prepare(path)
         async with SqliteStore(path) as store:
+            await store.blobs.remove_leftovers()
             yield Embedded(store, SqliteWriterActor(store, around.check), _place(path))
 
 

@@ -12,6 +12,7 @@ import trio
 from tests.support.postgres import Postgres
 from tests.support.postgres_store import (
     PATIENT,
+    assert_files_are_whole,
     assert_no_row_without_its_document,
     opened,
 )
@@ -70,6 +71,7 @@ class PostgresBackend:
 
     def assert_sound(self) -> None:
         assert_no_row_without_its_document(self._server, self._database)
+        assert_files_are_whole(self._server, self._database)
 
 
 BACKENDS = ("sqlite", "postgres")

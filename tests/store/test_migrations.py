@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,30 @@ async def fill(path: Path) -> None:
         await store.delete(Kind.SHELL, "urn:gone")
 
 
-async def test_one_step_down_and_up_keeps_every_document(tmp_path):
+async def fill_with_a_file(path: Path) -> str:
+    async with open_sqlite_store(path) as store, store.blobs.upload() as upload:
+        await upload.write(b"content")
+        key = await upload.finish()
+        await store.write(replace(document("urn:b"), blobs=frozenset({key})), WriteMode.CREATE)
+    return key
+
+
+async def test_one_step_down_and_up_keeps_everything(tmp_path):
+    path = fresh_database(tmp_path / "titan.db")
+    await fill(path)
+    await fill_with_a_file(path)
+    before = content(path)
+    runner.downgrade(path, "-1")
+    runner.upgrade(path)
+    assert content(path) == before
+    assert list(findings(path)) == []
+
+
+async def test_two_steps_down_and_up_forget_idempotency_records_and_nothing_else(tmp_path):
     path = fresh_database(tmp_path / "titan.db")
     await fill(path)
     schema, rows = content(path)
-    runner.downgrade(path, "-1")
+    runner.downgrade(path, "-2")
     runner.upgrade(path)
     schema_after, rows_after = content(path)
     assert schema_after == schema
@@ -49,9 +69,26 @@ async def test_one_step_down_and_up_keeps_every_document(tmp_path):
     assert list(findings(path)) == []
 
 
+async def test_the_program_before_files_works_on_what_a_step_down_leaves(tmp_path):
+    """It deletes a document without a look at whose files it named; the way up lets them go."""
+    path = fresh_database(tmp_path / "titan.db")
+    key = await fill_with_a_file(path)
+    runner.downgrade(path, "-1")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM document")
+        db.execute("DELETE FROM outbox")
+        db.commit()
+    runner.upgrade(path)
+    assert list(findings(path)) == []
+    async with open_sqlite_store(path) as store:
+        assert await store.blobs.sweep(before_ms=1 << 50) == 1
+        assert await store.blobs.look(key) is None
+
+
 async def test_every_step_can_be_gone_down_and_up_on_data(tmp_path):
     path = fresh_database(tmp_path / "titan.db")
     await fill(path)
+    await fill_with_a_file(path)
     for script in reversed(runner.chain()[1:]):
         before = content(path)[0]
         runner.downgrade(path, "-1")
@@ -78,11 +115,13 @@ def test_down_to_nothing_leaves_nothing_and_up_again_makes_the_same(tmp_path):
 async def test_documents_are_not_dropped_by_the_way(tmp_path, target):
     path = fresh_database(tmp_path / "titan.db")
     await fill(path)
+    await fill_with_a_file(path)
     before = content(path)
-    with pytest.raises(runner.NotMigrated, match="delete all 2 documents"):
+    with pytest.raises(runner.NotMigrated, match="delete all 3 documents"):
         runner.downgrade(path, target)
     assert content(path) == before
     runner.downgrade(path, target, may_delete_documents=True)
+    assert not content(path)[1].keys() - {"alembic_version", "sqlite_sequence"}
 
 
 def test_the_schema_row_follows_every_step(tmp_path):

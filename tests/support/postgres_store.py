@@ -67,11 +67,26 @@ def fresh_database(server: Postgres) -> Iterator[str]:
 
 
 def assert_no_row_without_its_document(server: Postgres, database: str) -> None:
-    """See that elements and terms are those of a document: no constraint of the schema does (0001 says why)."""
-    for table in ("titan_element", "titan_term"):
+    """See that elements, terms and uses are those of a document: no constraint of the schema does (0001 says why)."""
+    for table in ("titan_element", "titan_term", "titan_blob_use"):
         assert (
             server.psql(f"SELECT * FROM {table} WHERE n NOT IN (SELECT n FROM titan_document) LIMIT 1", database) == ""
         )
+
+
+def assert_files_are_whole(server: Postgres, database: str) -> None:
+    """See that what a document names is there, and that no chunk is missing or left over."""
+    wrong = """
+    SELECT 'named and not there', u.blob FROM titan_blob_use u LEFT JOIN titan_blob b ON b.n = u.blob
+    WHERE b.state IS DISTINCT FROM 1
+    UNION ALL
+    SELECT 'not whole', b.n FROM titan_blob b LEFT JOIN titan_blob_chunk c ON c.blob = b.n
+    WHERE b.state = 1 GROUP BY b.n HAVING b.size <> coalesce(sum(length(c.content)), 0)
+      OR b.key NOT LIKE encode(sha256(coalesce(string_agg(c.content, '' ORDER BY c.number), '')), 'hex') || '-%'
+    UNION ALL
+    SELECT 'a chunk of nothing', c.blob FROM titan_blob_chunk c WHERE c.blob NOT IN (SELECT n FROM titan_blob)
+    """
+    assert server.psql(wrong, database) == ""
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from titan.model import elements as tree
+from titan.model.files import blobs_of
 from titan.model.identifiers import identifier_fault
 from titan.model.strict_json import MAX_DEPTH, JsonError
 from titan.model.strict_json import parse as parse_json
@@ -78,7 +79,7 @@ def _document(kind: Kind, value: dict[str, Any]) -> Document:
     if members is not None:
         header = {name: member for name, member in value.items() if name != "submodelElements"}
         members = tuple([_element(member) for member in members])
-    return Document(kind, value["id"], orjson.dumps(header), members, terms_of(kind, value))
+    return Document(kind, value["id"], orjson.dumps(header), members, terms_of(kind, value), blobs_of(kind, value))
 
 
 def _element(value: dict[str, Any]) -> Element:

@@ -32,6 +32,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from titan.model.identifiers import MAX_ID_CHARACTERS
+from titan.store.blobs import Blobs
 
 IDEMPOTENCY_KEPT_S = 24 * 3600
 """How long an idempotency record answers a retry (interfaces: 24 h)."""
@@ -84,6 +85,8 @@ class Document:
     elements: tuple[Element, ...] | None = None
     """Top-level elements in order; None where the document has no member `submodelElements`."""
     terms: frozenset[Term] = frozenset()
+    blobs: frozenset[str] = frozenset()
+    """Keys of the files that it names; one that is no file of this store is nobody's business."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +300,11 @@ class Store(Protocol):
 
     Cancelling a read is free. Cancelling a write leaves its outcome open, never half done, and touches no other write.
     """
+
+    @property
+    def blobs(self) -> Blobs:
+        """The files that documents name."""
+        ...
 
     async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
         """Return the document, or None where there is none. `with_blobs` includes the values of Blob elements."""

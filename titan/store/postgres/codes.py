@@ -18,6 +18,9 @@ FIELD = {
 CREATED, REPLACED, DELETED = 1, 2, 3
 CHANGE_OF = {CREATED: ChangeType.CREATED, REPLACED: ChangeType.UPDATED, DELETED: ChangeType.DELETED}
 
+NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+"""The database's clock: one for all instances."""
+
 POSITION_STEP = 1 << 20
 """Distance of neighbouring elements: 20 insertions at the same place before a submodel is numbered anew."""
 

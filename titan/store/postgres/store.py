@@ -26,6 +26,7 @@ from titan.store.contract import (
     is_id,
 )
 from titan.store.postgres import changes, codes, reads, writes
+from titan.store.postgres.blobs import PostgresBlobs
 from titan.store.postgres.database import Database
 from titan.store.postgres.session import Session
 
@@ -42,6 +43,7 @@ class PostgresStore:
     def __init__(self, island: Island, database: Database) -> None:
         self._island = island
         self._database = database
+        self.blobs = PostgresBlobs(self._use)
 
     async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
         """Return the document, or None where there is none."""

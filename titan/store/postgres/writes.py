@@ -35,10 +35,12 @@ from titan.store.contract import (
     WriteMode,
     WriteOutcome,
 )
+from titan.store.postgres import blob_rows
 from titan.store.postgres.codes import (
     CREATED,
     DELETED,
     KIND,
+    NOW_MS,
     POSITION_STEP,
     REPLACED,
     claim_keys,
@@ -52,9 +54,6 @@ from titan.store.postgres.session import Row, Session
 EXPIRED_PER_RECORD = 8
 """How many expired idempotency records each new one sweeps away: the table stays as small as a day's traffic."""
 
-NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-"""The database's clock: one for all instances."""
-
 _KEPT_MS = IDEMPOTENCY_KEPT_S * 1000
 
 # With an idempotency key: try to claim it, and wait for the document only where that succeeded.
@@ -67,7 +66,7 @@ SELECT pg_advisory_xact_lock({lock}) WHERE current_setting('titan.claimed')::boo
 _LOOK = f"""
 SELECT current_setting('titan.claimed', true) IS NOT DISTINCT FROM 'false' AS is_running,
        i.request, i.outcome, i.revision AS first_revision, i.modified_ms AS first_modified_ms,
-       d.n, d.id, d.revision
+       d.n, d.id, d.revision, EXISTS (SELECT FROM titan_blob_use u WHERE u.n = d.n) AS names_blobs
 FROM (VALUES (1)) AS always
 LEFT JOIN titan_idempotency i ON i.scope = $3 AND i.created_ms > {NOW_MS} - {_KEPT_MS}
 LEFT JOIN (
@@ -190,17 +189,24 @@ async def write(
     key = (None, None) if idempotency is None else (idempotency.scope, idempotency.request)
     content = (KIND[document.kind], document.id, *_content(document), *key)
     if row["n"] is None:
-        return await _commit(session, CREATED, await session.row(_CREATE, *content, id_digest))
-    return await _commit(session, REPLACED, await session.row(_REPLACE, *content, row["n"]))
+        code, made = CREATED, await session.row(_CREATE, *content, id_digest)
+    else:
+        code, made = REPLACED, await session.row(_REPLACE, *content, row["n"])
+    if document.blobs or row["names_blobs"]:
+        await blob_rows.set_uses(session, document.kind, id_digest, document.blobs)
+    return await _commit(session, code, made)
 
 
 async def delete(session: Session, kind: Kind, document_id: str, precondition: Precondition | None) -> WriteOutcome:
     """Delete a document; see `titan.store.contract.Store.delete`."""
-    row = await _lock_and_look(session, kind, document_id, digest(document_id), None)
+    id_digest = digest(document_id)
+    row = await _lock_and_look(session, kind, document_id, id_digest, None)
     refused = judge(WriteMode.REPLACE, precondition, row["revision"])
     if refused is not None:
         await session.rollback()
         return refused
+    if row["names_blobs"]:
+        await blob_rows.set_uses(session, kind, id_digest, frozenset())
     return await _commit(session, DELETED, await session.row(_DELETE, KIND[kind], document_id, row["n"]))
 
 

@@ -3,7 +3,12 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
+
+from titan.store.blob_folder import BlobFolder
+from titan.store.blobs import digest_of
+from titan.store.sqlite.blobs import blob_folder
 
 MOST_FINDINGS = 100
 
@@ -42,22 +47,32 @@ INVARIANTS = {
 }
 """What must never be; each query gives the rows that are."""
 
+OF_FILES = {
+    "a file that a document which does not exist is said to name": """
+        SELECT key FROM blob_use WHERE n NOT IN (SELECT n FROM document)
+    """,
+    "a file that is named and being removed": """
+        SELECT u.key FROM blob_use u LEFT JOIN blob b ON b.key = u.key WHERE b.is_going IS NOT 0
+    """,
+}
+"""The same for files, which older schemas have not."""
+
 
 def findings(path: Path) -> Iterator[str]:
     """Yield what is wrong, one line each, at most `MOST_FINDINGS`; nothing where all is well.
 
-    The file is read completely: pages, indexes, references, contents. Takes time, holds one read transaction, and
-    changes nothing; may run beside a server.
+    The file is read completely: pages, indexes, references, contents, and the files that documents name. Takes time,
+    holds one read transaction, and changes nothing; may run beside a server.
     """
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
         db.execute("BEGIN")
         try:
-            yield from _findings(db)
+            yield from _findings(db, BlobFolder(blob_folder(path)))
         except sqlite3.Error as error:
             yield f"cannot be read to the end: {error}"
 
 
-def _findings(db: sqlite3.Connection) -> Iterator[str]:
+def _findings(db: sqlite3.Connection, folder: BlobFolder) -> Iterator[str]:
     damaged = False
     for (line,) in db.execute(f"PRAGMA integrity_check({MOST_FINDINGS})"):
         if line != "ok":
@@ -67,6 +82,28 @@ def _findings(db: sqlite3.Connection) -> Iterator[str]:
         return  # what follows would only repeat it in other words
     for table, rowid, parent, _ in db.execute("PRAGMA foreign_key_check"):
         yield f"{table} row {rowid}: refers to a {parent} that does not exist"
-    for what, query in INVARIANTS.items():
+    yield from _broken(db, INVARIANTS)
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'blob'").fetchone():
+        yield from _broken(db, OF_FILES)
+        yield from islice(_files(db, folder), MOST_FINDINGS)
+
+
+def _broken(db: sqlite3.Connection, invariants: dict[str, str]) -> Iterator[str]:
+    for what, query in invariants.items():
         for (where,) in db.execute(f"{query} LIMIT {MOST_FINDINGS}"):
             yield f"{what}: {where}"
+
+
+def _files(db: sqlite3.Connection, folder: BlobFolder) -> Iterator[str]:
+    """Read every file that a document names: one that is let go while this runs stays for longer than it can take."""
+    for key, size in db.execute("SELECT key, size FROM blob WHERE key IN (SELECT key FROM blob_use) AND NOT is_going"):
+        try:
+            found = folder.look(key)
+            digest = folder.digest(key) if found is not None else ""
+        except OSError as error:
+            yield f"a file that cannot be read: {key}: {error.strerror}"
+            continue
+        if found is None:
+            yield f"a file that is named and not there: {folder.file(key)}"
+        elif found.size != size or digest != digest_of(key):
+            yield f"a file with another content than it came with: {folder.file(key)}"

@@ -29,7 +29,7 @@ STDERR_KEPT_BYTES = 4096
 Reply = tuple[Any, ...]
 
 
-_WROTE = frozenset({wire.CREATED, wire.REPLACED, wire.DELETED, wire.TRIMMED, wire.PROBED})
+_WROTE = frozenset({wire.CREATED, wire.REPLACED, wire.DELETED, wire.TRIMMED, wire.PROBED, wire.BLOB_ADDED})
 _TROUBLE = {wire.FULL: TroubleKind.FULL, wire.DAMAGED: TroubleKind.DAMAGED}
 
 

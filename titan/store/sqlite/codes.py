@@ -36,4 +36,5 @@ def document(value: Document) -> transactions.Document:
     elements = None
     if value.elements is not None:
         elements = tuple((each.id_short, each.content_without_blobs, each.content) for each in value.elements)
-    return KIND[value.kind], value.id, value.header, elements, tuple(term(each) for each in value.terms)
+    terms = tuple(term(each) for each in value.terms)
+    return KIND[value.kind], value.id, value.header, elements, terms, tuple(value.blobs)

@@ -23,6 +23,8 @@ NEEDED = (
     "SELECT kind, field, digest, n FROM term",
     "SELECT revision, kind, type, modified_ms, id FROM outbox",
     "SELECT scope, request, outcome, revision, modified_ms, created_ms FROM idempotency",
+    "SELECT key, size, touched_ms, is_going FROM blob",
+    "SELECT n, key FROM blob_use",
 )
 """What this program reads and writes; a servable schema has at least this."""
 

@@ -5,43 +5,32 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, assert_never
+from typing import Self, TypeVar
 
 import trio
 
+from titan.store.blob_folder import BlobFolder
 from titan.store.contract import (
-    AlreadyExists,
     Changes,
     ChangesGone,
-    Created,
-    Deleted,
     Document,
-    Done,
     Idempotency,
-    IdempotencyMismatch,
-    IfMatch,
-    IfNoneMatch,
     Kind,
     NotFound,
-    OutcomeUnknown,
     Page,
     Precondition,
-    PreconditionFailed,
-    Replaced,
-    Replayed,
     Stored,
-    StoreDamaged,
-    StoreFull,
-    StoreUnavailable,
     Term,
     WriteMode,
     WriteOutcome,
     is_id,
 )
 from titan.store.sqlite import codes, queries, transactions, wire
+from titan.store.sqlite.blobs import SqliteBlobs, blob_folder
 from titan.store.sqlite.client import WriterClient, WriterFailed
 from titan.store.sqlite.prepare import prepare
 from titan.store.sqlite.readers import Read, Readers, WouldWait
+from titan.store.sqlite.replies import condition, failure, outcome
 from titan.store.sqlite.trouble import Trouble
 from titan.store.sqlite.turn import file_of
 
@@ -63,6 +52,7 @@ class SqliteStore:
         """`writer_command` starts the writer process where `python -m titan.store.sqlite.writer` would not."""
         self.path = path.resolve()  # one name for all who share its locks
         self.writer = WriterClient(self.path, writer_command)
+        self.blobs = SqliteBlobs(BlobFolder(blob_folder(self.path)), self.writer.call)
         self._readers = Readers(self.path)
 
     async def __aenter__(self) -> Self:
@@ -89,7 +79,7 @@ class SqliteStore:
         """Write something that nobody misses. Raises as a write does."""
         reply = await self.writer.call(wire.PROBE)
         if reply != (wire.PROBED,):
-            raise _error(*reply)
+            raise failure(*reply)
 
     async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
         """Return the document, or None where there is none."""
@@ -137,12 +127,12 @@ class SqliteStore:
         """Write a whole document."""
         if not is_id(document.id):
             raise ValueError("an id has 1 to 2,048 characters, none of them U+0000 or a lone surrogate")
-        return _outcome(
+        return outcome(
             await self.writer.call(
                 wire.WRITE,
                 codes.document(document),
                 codes.MODE[mode],
-                _condition(precondition),
+                condition(precondition),
                 idempotency and (idempotency.scope, idempotency.request),
             )
         )
@@ -151,7 +141,7 @@ class SqliteStore:
         """Delete a document; `NotFound` where there is none."""
         if not is_id(document_id):
             return NotFound()
-        return _outcome(await self.writer.call(wire.DELETE, codes.KIND[kind], document_id, _condition(precondition)))
+        return outcome(await self.writer.call(wire.DELETE, codes.KIND[kind], document_id, condition(precondition)))
 
     async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
         """Return committed changes behind a cursor."""
@@ -171,7 +161,7 @@ class SqliteStore:
         while True:
             reply = await self.writer.call(wire.TRIM, before_ms)
             if reply[0] != wire.TRIMMED:
-                raise _error(*reply)
+                raise failure(*reply)
             count: int = reply[1]
             trimmed += count
             if count < transactions.TRIMMED_AT_ONCE:
@@ -212,50 +202,3 @@ async def open_sqlite_store(path: Path) -> AsyncIterator[SqliteStore]:
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
-
-
-def _condition(precondition: Precondition | None) -> tuple[int, ...] | None:
-    match precondition:
-        case None:
-            return None
-        case IfMatch(revisions):
-            return (wire.IF_MATCH, *revisions)
-        case IfNoneMatch(revisions):
-            return (wire.IF_NONE_MATCH, *revisions)
-    assert_never(precondition)
-
-
-def _outcome(reply: tuple[Any, ...]) -> WriteOutcome:
-    match reply:
-        case (wire.CREATED | wire.REPLACED | wire.DELETED, _, _):
-            return _done(*reply)
-        case (wire.REPLAYED, first, revision, modified_ms):
-            return Replayed(_done(first, revision, modified_ms))
-        case (wire.ALREADY_EXISTS, revision):
-            return AlreadyExists(revision)
-        case (wire.NOT_FOUND,):
-            return NotFound()
-        case (wire.PRECONDITION_FAILED, revision):
-            return PreconditionFailed(revision)
-        case (wire.IDEMPOTENCY_MISMATCH,):
-            return IdempotencyMismatch()
-    raise _error(*reply)
-
-
-def _done(code: int, revision: int, modified_ms: int) -> Done:
-    if code == wire.DELETED:
-        return Deleted(revision)
-    return Created(revision, modified_ms) if code == wire.CREATED else Replaced(revision, modified_ms)
-
-
-def _error(code: int, reason: str) -> Exception:
-    match code:
-        case wire.FULL:
-            return StoreFull(reason)
-        case wire.UNAVAILABLE:
-            return StoreUnavailable(reason)
-        case wire.UNKNOWN:
-            return OutcomeUnknown(reason)
-        case wire.DAMAGED:
-            return StoreDamaged(reason)
-    return ValueError(reason)

@@ -8,7 +8,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from titan.store.sqlite import wire
+from titan.store.sqlite import blob_rows, wire
+from titan.store.sqlite.blob_rows import set_uses
 
 IDEMPOTENCY_KEPT_MS = 24 * 3600 * 1000
 EXPIRED_PER_RECORD = 8
@@ -24,8 +25,8 @@ TYPE_CREATED, TYPE_UPDATED, TYPE_DELETED = 1, 2, 3
 
 Elements = tuple[tuple[str | None, bytes | None, bytes], ...]
 """Per element: idShort, content without Blob values (None where there are none), content."""
-Document = tuple[int, str, bytes, Elements | None, tuple[tuple[int, bytes], ...]]
-"""Kind, id, header, elements, terms (field and digest)."""
+Document = tuple[int, str, bytes, Elements | None, tuple[tuple[int, bytes], ...], tuple[str, ...]]
+"""Kind, id, header, elements, terms (field and digest), keys of the blobs that it names."""
 Reply = tuple[Any, ...]
 
 
@@ -38,7 +39,7 @@ def write(
     idempotency: tuple[bytes, bytes] | None,
 ) -> Reply:
     """Write a whole document; see `titan.store.contract.Store.write`."""
-    kind, document_id, header, elements, terms = document
+    kind, document_id, header, elements, terms, blobs = document
     if idempotency is not None and (earlier := _earlier(db, now_ms, *idempotency)) is not None:
         return earlier
     found = db.execute("SELECT n, revision FROM document WHERE kind = ? AND id = ?", (kind, document_id)).fetchone()
@@ -71,6 +72,7 @@ def write(
             [(n, place * POSITION_STEP, *element) for place, element in enumerate(elements, start=1)],
         )
     _set_terms(db, kind, n, frozenset(terms), is_new=not found)
+    set_uses(db, now_ms, n, frozenset(blobs), is_new=not found)
     code = wire.REPLACED if found else wire.CREATED
     if idempotency is not None:
         _remember(db, now_ms, *idempotency, code, revision)
@@ -88,6 +90,7 @@ def delete(
     if not _holds(precondition, current):
         return (wire.PRECONDITION_FAILED, current)
     db.execute("DELETE FROM term WHERE n = ?", (n,))
+    set_uses(db, now_ms, n, frozenset(), is_new=False)
     db.execute("DELETE FROM element WHERE n = ?", (n,))
     db.execute("DELETE FROM document WHERE n = ?", (n,))
     return (wire.DELETED, _announce(db, kind, TYPE_DELETED, now_ms, document_id), now_ms)
@@ -183,4 +186,7 @@ OPERATIONS: dict[int, Callable[..., Reply]] = {
     wire.DELETE: delete,
     wire.TRIM: trim,
     wire.PROBE: probe,
+    wire.ADD_BLOB: blob_rows.add,
+    wire.MARK_BLOBS: blob_rows.mark,
+    wire.FORGET_BLOBS: blob_rows.forget,
 }

@@ -21,6 +21,9 @@ DELETE = 2
 TRIM = 3
 PROBE = 4
 STOP = 5
+ADD_BLOB = 6
+MARK_BLOBS = 7
+FORGET_BLOBS = 8
 
 # Modes of a write
 CREATE = 1
@@ -42,6 +45,9 @@ PRECONDITION_FAILED = 7  # revision or None
 IDEMPOTENCY_MISMATCH = 8
 TRIMMED = 9  # number of rows
 PROBED = 10
+BLOB_ADDED = 11
+BLOBS_MARKED = 12  # how many were looked at, the keys of those to be removed
+BLOBS_FORGOTTEN = 13
 # ... and where nothing was done
 FULL = 20  # reason
 UNAVAILABLE = 21  # reason

@@ -84,6 +84,7 @@ UP = (
 )
 
 DOWN = (
+    "DROP TABLE IF EXISTS titan_blob_use, titan_blob_chunk, titan_blob",  # 0003 leaves them where there are files
     "DROP TABLE titan_outbox",
     "DROP TABLE titan_term",
     "DROP TABLE titan_element",

@@ -84,6 +84,8 @@ UP = (
 )
 
 DOWN = (
+    "DROP TABLE IF EXISTS blob_use",  # 0003 leaves them where there are files
+    "DROP TABLE IF EXISTS blob",
     "DROP TABLE outbox",
     "DROP TABLE term",
     "DROP TABLE element",
