@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,11 @@ from supervisors.kernel import Child, ChildRestarting, Supervisor, open_tree
 from tests.support.sqlite_files import fresh_database
 from tests.support.store_documents import document
 from tests.support.waiting import until
-from titan.store.contract import Created, Kind, StoreFull, WriteMode
+from titan.store.contract import Created, Kind, StoreFull, StoreUnavailable, WriteMode
 from titan.store.sqlite.backup import BackupFailed, back_up
 from titan.store.sqlite.check import findings
+from titan.store.sqlite.lock import serve_lock
+from titan.store.sqlite.prepare import UpgradeFailed, prepare
 from titan.store.sqlite.store import SqliteStore, open_sqlite_store
 from titan.telemetry.health import Check, Status
 
@@ -143,6 +145,29 @@ async def test_a_start_on_a_full_disk_serves_reads(disk):
         (disk / "more").unlink()
         (disk / "ballast").unlink()
         await until(lambda: check.result.status is Status.UP)
+
+
+def leave_no_room(disk: Path) -> None:
+    with (disk / "more").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+async def test_a_start_without_any_room_says_so_and_leaves_the_lock_to_the_next(disk):
+    path = fresh_database(disk / "titan.db")
+    leave_no_room(disk)
+    with serve_lock(path), pytest.raises(StoreUnavailable, match="no space left"):
+        await prepare(path)
+    (disk / "more").unlink()
+    with serve_lock(path):
+        async with open_sqlite_store(path) as store:
+            assert await store.get(Kind.SHELL, "nothing") is None
+
+
+async def test_a_first_start_on_a_full_disk_says_so(disk):
+    leave_no_room(disk)
+    with pytest.raises(UpgradeFailed, match=r"the upgrade of /.*/titan\.db failed: database or disk is full$"):
+        await prepare(disk / "titan.db")
 
 
 async def test_a_backup_that_has_no_room_leaves_nothing_and_says_so(disk):

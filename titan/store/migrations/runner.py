@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, NullPool, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 from titan.store.sqlite.turn import Turn
 
@@ -135,6 +136,8 @@ def _connection(path: Path) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
             connection.commit()
+    except DBAPIError as error:
+        raise NotMigrated(str(error.orig)) from error
     finally:
         turn.close()
 

@@ -48,6 +48,7 @@ async def prepare(path: Path) -> None:
     Blocking work is done on a worker thread, migrations in a process of their own.
     """
     await trio.to_thread.run_sync(make_folder, path.parent)
+    await trio.to_thread.run_sync(check_files, path)
     found = await trio.to_thread.run_sync(look, path)
     if judge(found) in UPGRADABLE:
         await _migrate(path, judge(found))
@@ -67,6 +68,27 @@ def make_folder(folder: Path) -> None:
             f"the data folder {folder} cannot be used: {error.strerror}; give this user the right to write there, "
             "or name another folder in TITAN_DATA_DIR"
         ) from error
+
+
+def check_files(path: Path) -> None:
+    """See that this user may write what is already there; else SQLite would open it all the same, for reading only."""
+    database = path.resolve()
+    for file in (database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm", "-turn"))):
+        if file.exists() and not may_use(file):
+            raise DataFolderUnusable(not_usable(file))
+
+
+def may_use(file: Path) -> bool:
+    """Tell whether this user may read and write the file."""
+    return os.access(file, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def not_usable(file: Path) -> str:
+    """Say what to do about a file that this user may not use."""
+    return (
+        f"{file} may not be read and written by this user (uid {os.geteuid()}): another user has made it, or the file "
+        "system is read-only; give the data folder with all its files to the user that runs titan"
+    )
 
 
 def look(path: Path) -> Schema | None:

@@ -141,6 +141,8 @@ def meaning(error: sqlite3.Error) -> Exception:
     """Say what an error of a read means for the caller."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     reason = f"{error} ({getattr(error, 'sqlite_errorname', 'SQLITE_ERROR')})"
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return StoreUnavailable("there is no space left for what SQLite keeps beside the database to read it")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreDamaged(f"the database is damaged: {reason}")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
