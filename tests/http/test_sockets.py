@@ -28,7 +28,8 @@ def test_a_port_that_is_taken():
 @pytest.mark.parametrize(
     ("host", "reason"),
     [
-        ("192.0.2.1", "this machine does not have that address"),
+        ("192.0.2.1", r"192\.0\.2\.1:0: this machine does not have that address"),
+        ("2001:db8::1", r"\[2001:db8::1\]:0: "),
         ("no-such-host.invalid", "does not resolve"),
     ],
 )

@@ -128,7 +128,9 @@ def test_a_taken_port_is_one_line(data_dir):
         port = other.getsockname()[1]
         code, output = run_serve(data_dir, "--port", str(port))
     assert code == 1
-    assert one_line(output) == f"titan: cannot listen on 127.0.0.1:{port}: another process listens there"
+    assert one_line(output) == (
+        f"titan: cannot listen on 127.0.0.1:{port}: another process listens there; stop it, or choose another port"
+    )
 
 
 def test_an_unwritable_data_folder_is_one_line(data_dir):

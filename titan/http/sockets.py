@@ -37,7 +37,7 @@ def listen(host: str, port: int) -> tuple[socket.socket, ...]:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise BindFailed(f"{host}:{port}", f"the host name does not resolve ({error.strerror})") from error
+        raise BindFailed(_shown(host, port), f"the host name does not resolve ({error.strerror})") from error
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(addresses):
@@ -46,7 +46,7 @@ def listen(host: str, port: int) -> tuple[socket.socket, ...]:
     except OSError as error:
         for sock in sockets:
             sock.close()
-        raise BindFailed(f"{host}:{port}", _reason(error)) from error
+        raise BindFailed(_shown(host, port), _reason(error)) from error
     return tuple(sockets)
 
 
@@ -65,10 +65,14 @@ def _listen(family: int, address: tuple[object, ...]) -> socket.socket:
     return sock
 
 
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _reason(error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return "another process listens there"
+            return "another process listens there; stop it, or choose another port"
         case errno.EACCES:
             return "this user may not listen there (ports below 1024 need a privilege)"
         case errno.EADDRNOTAVAIL:
