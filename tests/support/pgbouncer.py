@@ -12,7 +12,7 @@ from tests.support.postgres import START_DEADLINE_S, Postgres, as_postgres, free
 
 SETTINGS = """
 [databases]
-* = host=127.0.0.1 port={server_port} user=postgres
+* = host=127.0.0.1 port={server_port} user=titan
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -38,7 +38,7 @@ class PgBouncer:
 
     def url(self, database: str = "postgres", *, query: str = "") -> str:
         """Return a URL of a database behind it."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}{'?' + query if query else ''}"
+        return f"postgresql://titan@127.0.0.1:{self.port}/{database}{'?' + query if query else ''}"
 
     def log(self) -> str:
         """Return what it logged."""

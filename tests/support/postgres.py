@@ -51,7 +51,7 @@ def as_postgres() -> dict[str, Any]:
     return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def run(program: str, *args: str, timeout_s: float = START_DEADLINE_S) -> str:
+def run(program: str, *args: str, typed: str = "", timeout_s: float = START_DEADLINE_S) -> str:
     """Run one of PostgreSQL's programs to its end and return what it printed; its error text is the failure's text."""
     done = subprocess.run(
         [programs() / program, *args],
@@ -59,6 +59,7 @@ def run(program: str, *args: str, timeout_s: float = START_DEADLINE_S) -> str:
         env={"PATH": os.defpath, "LC_ALL": "C"},
         check=False,
         capture_output=True,
+        input=typed,
         text=True,
         timeout=timeout_s,
         **as_postgres(),
@@ -124,8 +125,13 @@ class Postgres:
         self.settings = {**QUICK, **(settings or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def url(self, database: str = "postgres", *, user: str = "postgres", query: str = "") -> str:
-        """Return a URL of one of its databases."""
+    @property
+    def is_running(self) -> bool:
+        """True from `start` until `stop` or `kill`."""
+        return self._process is not None
+
+    def url(self, database: str = "postgres", *, user: str = "titan", query: str = "") -> str:
+        """Return a URL of one of its databases; `titan` is no superuser."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}{'?' + query if query else ''}"
 
     # --- life ---
@@ -222,12 +228,12 @@ class Postgres:
         """Run statements; return the rows unaligned, columns separated by `|`."""
         return run("psql", *self._psql_options(database), "-c", sql).strip()
 
-    def _psql_options(self, database: str) -> list[str]:
-        return ["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.url(database)]
+    def _psql_options(self, database: str, user: str = "postgres") -> list[str]:
+        return ["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.url(database, user=user)]
 
     def create_database(self, name: str, *, template: str = "template0") -> str:
-        """Create a database and return its URL."""
-        self.psql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        """Create a database that belongs to `titan` and return its URL."""
+        self.psql(f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER titan')
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
@@ -235,10 +241,18 @@ class Postgres:
         self.psql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     @contextlib.contextmanager
-    def session(self, sql: str, database: str = "postgres") -> Iterator[None]:
+    def crowd(self, sessions: int) -> Iterator[None]:
+        """Hold so many sessions of other clients, without a superuser's privileges, open."""
+        with contextlib.ExitStack() as stack:
+            for _ in range(sessions):
+                stack.enter_context(self.session("SELECT 1", user="titan"))
+            yield
+
+    @contextlib.contextmanager
+    def session(self, sql: str, database: str = "postgres", *, user: str = "postgres") -> Iterator[None]:
         """Hold a session of another client open that has run `sql`, e.g. `BEGIN; LOCK TABLE x`; end it after."""
         process = subprocess.Popen(
-            [programs() / "psql", *self._psql_options(database)],
+            [programs() / "psql", *self._psql_options(database, user)],
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -285,6 +299,7 @@ def _template() -> Path:
     """Return a freshly initialised data folder, made once per process (an initdb takes a second, a copy 50 ms)."""
     folder = make_folder()
     run("initdb", "-D", str(folder), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+    run("postgres", "--single", "-D", str(folder), "postgres", typed="CREATE ROLE titan LOGIN")
     return folder
 
 

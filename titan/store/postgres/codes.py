@@ -1,5 +1,6 @@
 """Names of the contract and what stands for them in the database, in one place."""
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from titan.store.contract import ChangeType, Created, Deleted, Done, Field, Kind, Replaced, Term
@@ -29,6 +30,20 @@ def term(value: Term) -> tuple[int, bytes]:
     """Return a term as it is indexed. 16 bytes: two values meet by chance once in 2^64 terms."""
     digest = blake2b(value.value.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return FIELD[value.field], digest
+
+
+def pack_terms(terms: Iterable[tuple[int, bytes]]) -> bytes:
+    """Put terms one after the other, as `terms_of` takes them apart."""
+    return b"".join(bytes([field]) + value for field, value in terms)
+
+
+def terms_of(parameter: str) -> str:
+    """Return the SQL that makes rows `t (field, digest)` of packed terms."""
+    packed = f"{parameter}::bytea"
+    return (
+        f"(SELECT get_byte({packed}, i * 17)::smallint AS field, substring({packed}, i * 17 + 2, 16) AS digest"
+        f" FROM generate_series(0, length({packed}) / 17 - 1) AS i) AS t"
+    )
 
 
 def digest(document_id: str) -> bytes:

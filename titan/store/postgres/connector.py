@@ -13,7 +13,7 @@ from random import Random
 
 import asyncpg
 
-from titan.store.postgres.errors import Unreachable, words
+from titan.store.postgres.errors import DRIVER_ERRORS, Unreachable, words
 from titan.store.postgres.limits import Limits
 from titan.store.postgres.session import Session
 from titan.store.postgres.url import Host, Pooler, PostgresUrl, Target
@@ -54,7 +54,7 @@ class Connector:
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 return await self._checked(host)
-        except (OSError, TimeoutError, Unreachable, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (Unreachable, *DRIVER_ERRORS) as error:
             raise Unreachable(f"{words(error)} ({host})") from error
 
     async def _checked(self, host: Host) -> Session:

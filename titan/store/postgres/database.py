@@ -15,7 +15,7 @@ import asyncpg
 from titan.island import at_end, remaining_s
 from titan.store.contract import OutcomeUnknown, StoreUnavailable
 from titan.store.postgres.connector import Connector
-from titan.store.postgres.errors import Trouble, Unreachable, as_contract, trouble, words
+from titan.store.postgres.errors import DRIVER_ERRORS, Trouble, Unreachable, as_contract, trouble, words
 from titan.store.postgres.limits import Limits
 from titan.store.postgres.pool import Pool, PoolStatistics
 from titan.store.postgres.session import Session
@@ -25,7 +25,7 @@ from titan.store.schema import Program, Schema, unfit
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-FAILURES = (OSError, TimeoutError, Unreachable, asyncpg.PostgresError, asyncpg.InterfaceError)
+FAILURES = (Unreachable, *DRIVER_ERRORS)
 """What a look at the database may come to that is no bug."""
 
 RETRIES = 3
@@ -72,7 +72,7 @@ class Database:
 
     async def connect(self) -> None:
         """Find a server that serves and be up. Raises `Unreachable`, or `SchemaUnfit` where that is no remedy."""
-        assert self._spell is None
+        self._spell = None  # one may be left whose thread died: it ended with that
         spell = _Spell(self.url, self.limits, self._program, self._observe_wait)
         try:
             await spell.begin()

@@ -21,6 +21,10 @@ class Saturated(StoreUnavailable):
     """Every connection is busy: the load is too high or a lock is held, the server may be well."""
 
 
+DRIVER_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What comes out of the driver when all is well with our side."""
+
+
 class Trouble(Enum):
     """What an error means for the connection, the request and the database."""
 
@@ -57,6 +61,9 @@ _STANDBY = "0A000", "cannot set transaction read-write mode during recovery"
 def trouble(error: BaseException) -> Trouble | None:
     """Say what an error means; None for what nobody expects: a bug."""
     if isinstance(error, OSError | TimeoutError | Unreachable):
+        return Trouble.LOST
+    if isinstance(error, asyncpg.InternalClientError):
+        # What the driver makes of a server that says goodbye (FATAL) between two statements, before it hangs up.
         return Trouble.LOST
     if isinstance(error, asyncpg.InterfaceError):
         # Between two statements a connection may be closed under the transaction's feet.

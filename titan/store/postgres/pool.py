@@ -12,10 +12,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
-import asyncpg
-
 from titan.store.contract import StoreUnavailable
-from titan.store.postgres.errors import Saturated, Unreachable
+from titan.store.postgres.errors import DRIVER_ERRORS, Saturated, Unreachable
 from titan.store.postgres.limits import Limits
 from titan.store.postgres.session import Session
 
@@ -200,7 +198,7 @@ class Pool:
         try:
             async with asyncio.timeout(self._limits.recover_s):
                 await session.rollback()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except DRIVER_ERRORS:
             session.drop()
         except asyncio.CancelledError:
             session.drop()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from titan.store.contract import Kind, Page, Stored, StoreDamaged
-from titan.store.postgres.codes import KIND, digest
+from titan.store.postgres.codes import KIND, digest, pack_terms, terms_of
 from titan.store.postgres.session import Row, Session
 
 PAGE_MAX_BYTES = 16 << 20
@@ -50,9 +50,9 @@ _OTHER = """
   )
 """
 _COUNTS = f"""
-SELECT w.field, w.digest FROM unnest($2::smallint[], $3::bytea[]) AS w (field, digest)
+SELECT t.field, t.digest FROM {terms_of("$2")}
 ORDER BY (SELECT count(*) FROM (
-  SELECT FROM titan_term t WHERE t.kind = $1 AND t.field = w.field AND t.digest = w.digest AND t.n > $4
+  SELECT FROM titan_term o WHERE o.kind = $1 AND o.field = t.field AND o.digest = t.digest AND o.n > $3
   LIMIT {COUNTED_POSTINGS}
 ) AS counted)
 """
@@ -78,8 +78,7 @@ async def page(
 ) -> Page:
     """Return one keyset page; with terms it goes along the rarest one's entries."""
     if len(terms) > 1:
-        fields, digests = zip(*terms, strict=True)
-        rows = await session.read_rows(_COUNTS, KIND[kind], fields, digests, after)
+        rows = await session.read_rows(_COUNTS, KIND[kind], pack_terms(terms), after)
         terms = [(row["field"], row["digest"]) for row in rows]
     values = [part for term in terms for part in term]
     rows = await session.read_rows(_page(len(terms), with_blobs=with_blobs), KIND[kind], after, limit + 1, *values)

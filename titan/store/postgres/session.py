@@ -17,6 +17,7 @@ import asyncpg
 
 from titan.island import remaining_s
 from titan.store.contract import OutcomeUnknown, StoreUnavailable
+from titan.store.postgres.errors import DRIVER_ERRORS
 from titan.store.postgres.limits import Limits
 
 Row = Mapping[str, Any]
@@ -68,7 +69,7 @@ class Session:
 
     async def close(self, within_s: float) -> None:
         """Say goodbye to the server, or drop the connection where that takes too long."""
-        with contextlib.suppress(TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*DRIVER_ERRORS):
             await self._connection.close(timeout=within_s)
 
     # --- statements ---

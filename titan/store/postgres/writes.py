@@ -47,7 +47,9 @@ from titan.store.postgres.codes import (
     digest,
     done,
     lock_key,
+    pack_terms,
     term,
+    terms_of,
 )
 from titan.store.postgres.session import Row, Session
 
@@ -76,11 +78,19 @@ LEFT JOIN (
 ) AS d ON true
 """
 
-# $1 kind, $2 id, $3 header, $4 has elements, $5 and $6 bytes without and with Blob values,
-# $7 idShorts, $8 contents without Blob values, $9 contents, $10 fields, $11 digests of terms, $12 scope, $13 request
+# $1 kind, $2 id, $3 header, $4 has elements, $5 and $6 bytes without and with Blob values; of the elements $7 idShorts,
+# $8 starts and $9 sizes of their contents, $10 and $11 the same of those without Blob values, all of it in $12;
+# $13 terms; $14 scope and $15 request of the idempotency key.
+# No arrays but of text: about every other type the driver would first ask the server, 15 ms on each new connection.
 _SIZES = "$4::boolean, $5::bigint, $6::bigint"
-_ELEMENTS = "unnest($7::text[], $8::bytea[], $9::bytea[]) WITH ORDINALITY AS e (id_short, plain, content, place)"
-_TERMS = "unnest($10::smallint[], $11::bytea[]) AS t (field, digest)"
+_ELEMENTS = f"""(
+  SELECT u.place * {POSITION_STEP} AS position, u.id_short,
+    substring($12::bytea, u.start::int, u.size::int) AS content,
+    substring($12::bytea, u.plain_start::int, u.plain_size::int) AS plain
+  FROM unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+    WITH ORDINALITY AS u (id_short, start, size, plain_start, plain_size, place)
+) AS e"""
+_TERMS = terms_of("$13")
 _RECORDS = f"""
 told AS (
   INSERT INTO titan_outbox (revision, kind, type, modified_ms, id)
@@ -89,13 +99,13 @@ told AS (
 swept AS (
   DELETE FROM titan_idempotency WHERE scope IN (
     SELECT scope FROM titan_idempotency
-    WHERE $12::bytea IS NOT NULL AND created_ms <= {NOW_MS} - {_KEPT_MS} AND scope <> $12::bytea
+    WHERE $14::bytea IS NOT NULL AND created_ms <= {NOW_MS} - {_KEPT_MS} AND scope <> $14::bytea
     ORDER BY created_ms LIMIT {EXPIRED_PER_RECORD} FOR UPDATE SKIP LOCKED
   )
 ),
 remembered AS (
   INSERT INTO titan_idempotency (scope, request, outcome, revision, modified_ms, created_ms)
-  SELECT $12::bytea, $13::bytea, {{code}}, revision, modified_ms, modified_ms FROM document WHERE $12::bytea IS NOT NULL
+  SELECT $14::bytea, $15::bytea, {{code}}, revision, modified_ms, modified_ms FROM document WHERE $14::bytea IS NOT NULL
   ON CONFLICT (scope) DO UPDATE SET
     request = excluded.request, outcome = excluded.outcome, revision = excluded.revision,
     modified_ms = excluded.modified_ms, created_ms = excluded.created_ms
@@ -107,12 +117,12 @@ _CREATE = f"""
 WITH document AS (
   INSERT INTO titan_document
     (kind, id, header, has_elements, plain_bytes, full_bytes, digest, revision, modified_ms)
-  VALUES ($1, $2, $3, {_SIZES}, $14, nextval('titan_revision'), {NOW_MS})
+  VALUES ($1, $2, $3, {_SIZES}, $16, nextval('titan_revision'), {NOW_MS})
   RETURNING n, revision, modified_ms
 ),
 new_elements AS (
   INSERT INTO titan_element (n, position, id_short, content_without_blobs, content)
-  SELECT document.n, e.place * {POSITION_STEP}, e.id_short, e.plain, e.content FROM document, {_ELEMENTS}
+  SELECT document.n, e.position, e.id_short, e.plain, e.content FROM document, {_ELEMENTS}
 ),
 new_terms AS (
   INSERT INTO titan_term (kind, field, digest, n) SELECT $1, t.field, t.digest, document.n FROM document, {_TERMS}
@@ -125,18 +135,18 @@ _REPLACE = f"""
 WITH document AS (
   UPDATE titan_document SET header = $3, has_elements = $4::boolean, plain_bytes = $5::bigint, full_bytes = $6::bigint,
     revision = nextval('titan_revision'), modified_ms = {NOW_MS}
-  WHERE n = $14
+  WHERE n = $16
   RETURNING revision, modified_ms
 ),
 old_elements AS (
   DELETE FROM titan_element
-  WHERE n = $14 AND (position % {POSITION_STEP} <> 0 OR position > cardinality($9::bytea[]) * {POSITION_STEP}::bigint)
+  WHERE n = $16 AND (position % {POSITION_STEP} <> 0 OR position > cardinality($7::text[]) * {POSITION_STEP}::bigint)
 ),
 new_elements AS (
-  INSERT INTO titan_element AS o (n, position, id_short, content_without_blobs, content)
-  SELECT $14, e.place * {POSITION_STEP}, e.id_short, e.plain, e.content
+  INSERT INTO titan_element (n, position, id_short, content_without_blobs, content)
+  SELECT $16, e.position, e.id_short, e.plain, e.content
   FROM {_ELEMENTS}
-  LEFT JOIN titan_element same ON same.n = $14 AND same.position = e.place * {POSITION_STEP}
+  LEFT JOIN titan_element same ON same.n = $16 AND same.position = e.position
     AND same.content = e.content AND same.content_without_blobs IS NOT DISTINCT FROM e.plain
     AND same.id_short IS NOT DISTINCT FROM e.id_short
   WHERE same.n IS NULL
@@ -145,10 +155,10 @@ new_elements AS (
 ),
 old_terms AS (
   DELETE FROM titan_term old
-  WHERE old.n = $14 AND NOT EXISTS (SELECT FROM {_TERMS} WHERE t.field = old.field AND t.digest = old.digest)
+  WHERE old.n = $16 AND NOT EXISTS (SELECT FROM {_TERMS} WHERE t.field = old.field AND t.digest = old.digest)
 ),
 new_terms AS (
-  INSERT INTO titan_term (kind, field, digest, n) SELECT $1, t.field, t.digest, $14 FROM {_TERMS}
+  INSERT INTO titan_term (kind, field, digest, n) SELECT $1, t.field, t.digest, $16 FROM {_TERMS}
   ON CONFLICT DO NOTHING
 ),
 {_RECORDS.format(code=REPLACED)}
@@ -274,20 +284,34 @@ async def _commit(session: Session, code: int, made: Row | None) -> Done:
 
 
 def _content(document: Document) -> tuple[object, ...]:
-    """Return $3 to $11."""
+    """Return $3 to $13."""
     elements = document.elements or ()
-    terms = [term(each) for each in document.terms]
+    contents = [element.content for element in elements]
+    plains = [element.content_without_blobs for element in elements]
+    starts, plain_starts = _starts([*contents, *plains], len(elements))
     return (
         document.header,
         document.elements is not None,
         _bytes(document.header, [_plain(element) for element in elements]),
-        _bytes(document.header, [element.content for element in elements]),
+        _bytes(document.header, contents),
         [element.id_short for element in elements],
-        [element.content_without_blobs for element in elements],
-        [element.content for element in elements],
-        [field for field, _ in terms],
-        [term_digest for _, term_digest in terms],
+        starts,
+        [str(len(content)) for content in contents],
+        plain_starts,
+        [None if plain is None else str(len(plain)) for plain in plains],
+        b"".join([*contents, *filter(None, plains)]),
+        pack_terms(map(term, document.terms)),
     )
+
+
+def _starts(parts: Sequence[bytes | None], middle: int) -> tuple[list[str | None], list[str | None]]:
+    """Return where each part begins once they stand one after the other, counted from 1; in two halves."""
+    starts: list[str | None] = []
+    start = 1
+    for part in parts:
+        starts.append(None if part is None else str(start))
+        start += len(part or b"")
+    return starts[:middle], starts[middle:]
 
 
 def _plain(element: Element) -> bytes:
