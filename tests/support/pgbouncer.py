@@ -22,6 +22,7 @@ pool_mode = {mode}
 default_pool_size = {server_connections}
 max_client_conn = 500
 server_tls_sslmode = disable
+server_login_retry = 1
 logfile = {folder}/pgbouncer.log
 pidfile = {folder}/pgbouncer.pid
 {more}
@@ -44,9 +45,9 @@ class PgBouncer:
         """Return what it logged."""
         return (self._folder / "pgbouncer.log").read_text()
 
-    def server_pids(self) -> set[str]:
-        """Return the server's processes that serve clients, of whatever connection."""
-        found = self._server.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
+    def server_pids(self, database: str) -> set[str]:
+        """Return the server processes that serve a database."""
+        found = self._server.psql(f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}'")
         return set(found.split())
 
 

@@ -1,7 +1,7 @@
 """Databases with the current schema, and the whole store opened on them as the server does: island, actor, store."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -102,11 +102,16 @@ def shared_server() -> Iterator[Postgres]:
 
 @asynccontextmanager
 async def opened(
-    url: str, *, limits: Limits = QUICK, program: Program | None = None, ready: bool = True
+    url: str,
+    *,
+    limits: Limits = QUICK,
+    program: Program | None = None,
+    observe_wait: Callable[[float], None] = lambda _: None,
+    ready: bool = True,
 ) -> AsyncIterator[Opened]:
     """Open the store on a database under a real supervisor; with `ready`, once the database is up."""
     island = Island()
-    database = Database(parse(url), limits, program=program)
+    database = Database(parse(url), limits, program=program, observe_wait=observe_wait)
     lines: list[str] = []
     check = Check("database", on_change=lambda name, now: lines.append(f"{name} {now.status.value}: {now.detail}"))
     it = Opened(PostgresStore(island, database), island, database, check, lines=lines)

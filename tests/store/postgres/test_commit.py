@@ -3,7 +3,8 @@
 The server waits for a synchronous standby that is not there, which no time-out of its own ends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
 import pytest
 import trio
@@ -13,6 +14,8 @@ from tests.support.postgres_store import fresh_database, opened
 from tests.support.store_documents import document
 from titan.store.contract import Created, Idempotency, IdempotencyRunning, Kind, OutcomeUnknown, Replayed, WriteMode
 from titan.store.postgres import writes
+
+T = TypeVar("T")
 
 KEY = Idempotency(b"scope", b"request")
 IN_COMMIT = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
@@ -54,7 +57,7 @@ async def wait_in_commit(server: Postgres) -> str:
     return await eventually(lambda: ask(server, IN_COMMIT))
 
 
-async def eventually(look):
+async def eventually(look: Callable[[], Awaitable[T]]) -> T:
     """Return what `look()` gives as soon as it gives something."""
     with trio.fail_after(10):
         while not (found := await look()):  # noqa: ASYNC110  (what is waited for is in another process)
@@ -165,6 +168,6 @@ async def until_let_go(it) -> None:
 
     async def is_over() -> bool:
         outcome = await it.store.write(document(), WriteMode.CREATE, idempotency=KEY)
-        return outcome != IdempotencyRunning()
+        return not isinstance(outcome, IdempotencyRunning)
 
     await eventually(is_over)
