@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 from enum import Enum, auto
 
 import asyncpg
@@ -84,6 +85,8 @@ def words(error: BaseException) -> str:
         return f"the name cannot be resolved: {error.strerror}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, ssl.SSLError):  # an OSError whose number is OpenSSL's own
+        return f"TLS failed: {getattr(error, 'verify_message', None) or error.reason or error}"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     text = str(error).strip().partition("\n")[0] or type(error).__name__
