@@ -81,6 +81,13 @@ async def test_a_cursor_of_another_history_is_told_so(store):
         assert await store.changes(after=cursor) == ChangesGone()
 
 
+async def test_a_cursor_that_was_never_given_out_is_no_cursor(store):
+    await store.write(document("a"), WriteMode.CREATE)
+    cursor = await store.cursor()
+    for forged in (f"{cursor}1", cursor[:-1] + "9" * 18, cursor[:-1] + "9" * 30, f"{cursor}x", f"-{cursor}"):
+        assert await store.changes(after=forged) == ChangesGone()
+
+
 async def test_whoever_follows_while_others_write_misses_nothing(store, backend):
     seen: list[int] = []
     written: list[int] = []

@@ -68,7 +68,7 @@ async def test_a_page_goes_on_where_the_document_at_its_start_was_deleted(store)
     assert [item.id for item in rest.items] == ["d"]
 
 
-@pytest.mark.parametrize("after", [10**6, 2**62])
+@pytest.mark.parametrize("after", [10**6, 2**62, 2**63 - 1, 2**63, 10**30])
 async def test_behind_the_end_there_is_nothing(store, after):
     await create(store, "a")
     page = await store.page(Kind.SHELL, after=after)

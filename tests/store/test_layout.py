@@ -109,8 +109,8 @@ def test_a_document_is_read_by_indexes(db):
     db.execute("INSERT INTO document VALUES (1, 2, 1, 0, 1, 0, 0, 'x', x'7b7d')")
     queries.get(noted, Kind.SUBMODEL, "x", with_blobs=False)  # type: ignore[arg-type]
     queries.changes(noted, after=None, limit=10)  # type: ignore[arg-type]
-    for step in noted.plans:
-        assert not step.startswith("SCAN"), noted.plans
+    for step in noted.plans:  # sqlite_sequence has one row for each of two tables
+        assert not step.startswith("SCAN") or step == "SCAN sqlite_sequence", noted.plans
 
 
 async def test_the_thousandth_page_takes_as_many_steps_as_the_first(tmp_path):

@@ -38,6 +38,10 @@ IDEMPOTENCY_KEPT_S = 24 * 3600
 """How long an idempotency record answers a retry (interfaces: 24 h)."""
 
 
+MAX_POSITION = (1 << 63) - 1
+"""Positions are 64 bits on either store; a greater one that a client made up is behind every document."""
+
+
 class Kind(StrEnum):
     """What is stored under an id of its own (the identifiables of IDTA-01001)."""
 

@@ -7,6 +7,7 @@ import trio
 
 from titan.island import Island, IslandDown
 from titan.store.contract import (
+    MAX_POSITION,
     Changes,
     ChangesGone,
     Document,
@@ -62,7 +63,7 @@ class PostgresStore:
     ) -> Page:
         """Return up to `limit` documents created after position `after` that carry all `terms`."""
         wanted = sorted({codes.term(term) for term in terms})
-        return await self._use(reads.page, kind, wanted, after, limit, with_blobs)
+        return await self._use(reads.page, kind, wanted, min(after, MAX_POSITION), limit, with_blobs)
 
     async def write(
         self,

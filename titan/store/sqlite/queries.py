@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from titan.store.contract import Change, Changes, ChangesGone, Kind, Page, Stored, is_id
+from titan.store.contract import MAX_POSITION, Change, Changes, ChangesGone, Kind, Page, Stored, is_id
 from titan.store.sqlite.codes import CHANGE_OF, KIND, KIND_OF
 
 PAGE_MAX_BYTES = 16 << 20
@@ -76,7 +76,7 @@ def page(
     size = 0
     last = after
     with snapshot(db):
-        for row in _rows(db, _COLUMNS[with_blobs], KIND[kind], terms, after, limit + 1):
+        for row in _rows(db, _COLUMNS[with_blobs], KIND[kind], terms, min(after, MAX_POSITION), limit + 1):
             if len(items) == limit or size >= PAGE_MAX_BYTES:
                 return Page(tuple(items), last)
             if max_bytes is not None and size + row[5] > max_bytes:
@@ -91,10 +91,10 @@ def page(
 def changes(db: sqlite3.Connection, *, after: str | None, limit: int) -> Changes | ChangesGone:
     """Return the outbox rows behind a cursor."""
     with snapshot(db):
-        meta = dict(db.execute("SELECT name, value FROM titan_meta WHERE name IN ('identity', 'trimmed')").fetchall())
-        trimmed = int(meta.get("trimmed", 0))
-        behind = trimmed if after is None else _behind(after, meta["identity"])
-        if behind is None or behind < trimmed:
+        trimmed = int(_meta(db, "trimmed") or 0)
+        identity, newest = cursor(db).split(".")
+        behind = trimmed if after is None else _behind(after, identity)
+        if behind is None or not trimmed <= behind <= int(newest):
             return ChangesGone()
         rows = db.execute(
             "SELECT revision, kind, id, type, modified_ms FROM outbox WHERE revision > ? ORDER BY revision LIMIT ?",
@@ -104,21 +104,23 @@ def changes(db: sqlite3.Connection, *, after: str | None, limit: int) -> Changes
         Change(revision, KIND_OF[kind], document_id, CHANGE_OF[change], modified_ms)
         for revision, kind, document_id, change, modified_ms in rows
     )
-    return Changes(items, f"{meta['identity']}.{items[-1].revision if items else behind}")
+    return Changes(items, f"{identity}.{items[-1].revision if items else behind}")
 
 
 def cursor(db: sqlite3.Connection) -> str:
     """Return the cursor behind the newest change: the database's identity and the last revision drawn."""
-    (now,) = db.execute(
-        "SELECT value || '.' || coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0)"
-        " FROM titan_meta WHERE name = 'identity'"
-    ).fetchone()
-    return str(now)
+    newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    return f"{_meta(db, 'identity')}.{newest[0] if newest else 0}"
+
+
+def _meta(db: sqlite3.Connection, name: str) -> str | None:
+    row = db.execute("SELECT value FROM titan_meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def _behind(after: str, identity: str) -> int | None:
     """Read a cursor; None where it is not one of this database."""
-    match = re.fullmatch(r"([0-9a-f]{32})\.(\d{1,19})", after, re.ASCII)
+    match = re.fullmatch(r"([0-9a-f]{32})\.(\d{1,18})", after, re.ASCII)
     return int(match[2]) if match is not None and match[1] == identity else None
 
 

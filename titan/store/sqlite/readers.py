@@ -1,8 +1,8 @@
 """Read-only connections: one for short reads on the loop's own thread, a few for long ones on worker threads.
 
-Short reads stay on the loop's thread because the way to another one costs more than the read (deploy/adr). They can
-never wait: the connection cannot write (so it never checkpoints and never calls fsync) and waits for no lock; a read
-that meets one goes to a worker thread, which may wait.
+Short reads stay on the loop's thread because the way to another one costs more than the read (deploy/adr/0009).
+They can never wait: the connection cannot write (so it never checkpoints and never calls fsync) and waits for no lock;
+a read that meets one goes to a worker thread, which may wait.
 """
 
 import sqlite3

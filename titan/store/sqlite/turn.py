@@ -24,7 +24,7 @@ class Turn:
     """The lock for one database.
 
     Who waits is the next: it holds a second lock meanwhile, which the present holder needs to get another turn. So two
-    busy writers alternate (measured beside an import: the server's slowest write 360 ms before, 40 ms since).
+    busy writers alternate (measured: deploy/adr/0011).
     """
 
     def __init__(self, database: str) -> None:
