@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, str] = {
     "import": "documents a second by `titan import`",
     "fsync": "GET while every fsync takes 50 ms",
     "drain": "requests lost over rolling restarts behind nginx",
+    "postgres": "one instance over PostgreSQL against Q, pgbench and nginx",
     "telemetry": "what counting and telling a request costs; how fast commands start",
     "kernel": "what supervision costs against a bare nursery",
 }

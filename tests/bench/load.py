@@ -79,6 +79,11 @@ def run(url: str, *, connections: int, seconds: int, script: Path | None = None)
 def post_script(document: bytes, placeholder: str, prefix: str) -> Path:
     """Write a script that posts `document` again and again, `placeholder` replaced by `prefix` and a running number."""
     head, _, tail = document.decode().partition(placeholder)
+    return write_script(_POST_LUA % (json.dumps(head), json.dumps(tail), prefix))
+
+
+def write_script(text: str) -> Path:
+    """Write a script for wrk."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as file:
-        file.write(_POST_LUA % (json.dumps(head), json.dumps(tail), prefix))
+        file.write(text)
     return Path(file.name)

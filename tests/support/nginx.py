@@ -56,15 +56,32 @@ def program() -> str:
 def balancing(folder: Path, instances: Sequence[int]) -> Iterator[str]:
     """Run nginx over instances on these loopback ports for the time of the block; yield its address."""
     port = free_port()
+    with _running(folder, port, render(port, instances)):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def serving_file(folder: Path, content: bytes) -> Iterator[str]:
+    """Run nginx with one static file, a yardstick of benchmarks; yield the file's address."""
+    port = free_port()
+    root = folder / "static"
+    root.mkdir(parents=True)
+    (root / "file.json").write_bytes(content)
+    with _running(folder, port, f"server {{ listen 127.0.0.1:{port}; root {root}; keepalive_requests 1000000; }}\n"):
+        yield f"http://127.0.0.1:{port}/file.json"
+
+
+@contextlib.contextmanager
+def _running(folder: Path, port: int, configuration: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "titan.conf").write_text(render(port, instances))
+    (folder / "titan.conf").write_text(configuration)
     user = "user root;\n" if os.geteuid() == 0 else ""  # else its workers could not enter the test's folder
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user))
     command = [program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     try:
         _until_listening(port, process, folder / "error.log")
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.terminate()
         process.wait(timeout=10)
