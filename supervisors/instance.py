@@ -113,6 +113,7 @@ def make_instance(
         lenient=settings.model.verification is Verification.LENIENT,
         budget_s=settings.database.request_budget_s,
         max_depth=settings.http.max_json_depth,
+        max_file_bytes=settings.http.max_file_bytes,
         page_sizes=page_sizes(settings),
     )
     limits = http_limits(settings)
@@ -149,6 +150,7 @@ def http_limits(settings: Settings) -> HttpLimits:
     http = settings.http
     return HttpLimits(
         max_body_bytes=http.max_body_bytes,
+        max_file_bytes=http.max_file_bytes,
         max_head_bytes=http.max_head_bytes,
         head_timeout_s=http.head_timeout_s,
         body_timeout_s=http.body_timeout_s,

@@ -109,6 +109,9 @@ class Http(Section):
     max_body_bytes: int = Field(
         default=8 * MIB, ge=1024, le=1024 * MIB, description="Largest JSON body of a request; more is answered 413."
     )
+    max_file_bytes: int = Field(
+        default=256 * MIB, ge=1024, le=1024 * 1024 * MIB, description="Largest file of an upload; more is answered 413."
+    )
     max_json_depth: int = Field(
         default=64, ge=8, le=200, description="Deepest nesting of a JSON body; deeper is answered 400."
     )

@@ -12,6 +12,9 @@ from titan.api.parameters import KNOWN
 CORRECTED = ("POST", "/aas/submodels/{submodelIdentifier}/submodel-elements/{idShortPath}/invoke-async")
 """The spelling that the official files get wrong; served besides theirs."""
 
+DEPRECATED = {"DeleteThumbnail_AasRepository": {"200"}}
+BINARY = {("application/octet-stream", "string:binary")}
+
 
 def key(operation: Operation) -> tuple[str, str]:
     return operation.method, operation.path
@@ -40,14 +43,17 @@ def test_what_is_built_agrees_with_the_official_files(operation):
     assert set(operation.query) == {p["name"] for p in row["parameters"] if p["in"] == "query"}
     assert set(operation.query) <= KNOWN
     assert operation.request_media == tuple((row["requestBody"] or {"content": {}})["content"])
-    assert set(map(str, operation.success)) == {status for status in row["responses"] if status.startswith("2")}
+    successes = {status: response for status, response in row["responses"].items() if status.startswith("2")}
+    deprecated = DEPRECATED.get(operation.operation_id, set())
+    assert set(map(str, operation.success)) == successes.keys() - deprecated
     schemas = {
-        schema
-        for status, response in row["responses"].items()
-        if status.startswith("2")
-        for schema in response["content"].values()
+        (media_type, schema)
+        for status, response in successes.items()
+        if status != "204"  # has no body, whatever the files say
+        for media_type, schema in response["content"].items()
     }
-    assert schemas == ({operation.result} if operation.result else set())
+    result = {("application/json", operation.result)} if operation.result else set()
+    assert schemas == (BINARY if operation.answers_file else result)
 
 
 def test_rights_follow_from_what_an_operation_does():

@@ -61,8 +61,8 @@ class Observations:
         self.resumed += 1
 
 
-def row(operation_id: str, method: str, path: str) -> Operation:
-    return Operation(operation_id, method, path, "Test", Right.READ)
+def row(operation_id: str, method: str, path: str, *, streams: bool = False) -> Operation:
+    return Operation(operation_id, method, path, "Test", Right.READ, streams=streams)
 
 
 TABLE = (
@@ -70,6 +70,8 @@ TABLE = (
     row("PostThing", "POST", "/things"),
     row("GetThing", "GET", "/things/{thingId}"),
     row("PutThing", "PUT", "/things/{thingId}"),
+    row("PutFile", "PUT", "/files/{fileId}", streams=True),
+    row("GetFile", "GET", "/files/{fileId}"),
     row("GetPart", "GET", "/things/{thingId}/parts/{idShortPath}"),
     row("GetPartValue", "GET", "/things/{thingId}/parts/{idShortPath}/$value"),
 )

@@ -1,9 +1,12 @@
 """Calls the API as the transport does, without a transport."""
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+import trio
 
 from titan.api.dispatch import answer
 from titan.api.messages import Request, Response
@@ -58,8 +61,38 @@ class Client:
         fields = {"content-type": "application/json"} if raw else {}
         fields |= self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         query = tuple(parse_qsl(parts.query, keep_blank_values=True))
-        request = Request(found.path, query, fields, raw, self.base, request_id="r-1")
-        return _answer(found.operation.operation_id, await answer(self.services, found.operation, request))
+        operation = found.operation
+        stream = Pieces(raw) if operation.streams else None
+        body = b"" if operation.streams else raw
+        request = Request(found.path, query, fields, body, self.base, request_id="r-1", stream=stream)
+        return _answer(operation.operation_id, await _whole(await answer(self.services, operation, request)))
+
+
+async def _whole(response: Response) -> Response:
+    if isinstance(response.body, bytes):
+        return response
+    async with aclosing(response.body) as body:
+        return replace(response, body=b"".join([piece async for piece in body]))
+
+
+class Pieces:
+    """A body in pieces of a size, as the transport gives it; `read` says how much was taken."""
+
+    def __init__(self, body: bytes, size: int = 1000) -> None:
+        self._body = body
+        self._size = size
+        self.read = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        piece = self._body[self.read : self.read + self._size]
+        self.read += len(piece)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
 
 def _answer(operation_id: str | None, response: Response) -> Answer:

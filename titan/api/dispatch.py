@@ -95,7 +95,7 @@ def _refused_content(operation: Operation, request: Request) -> Response | None:
         return problem(406, f"this operation answers {JSON} only", request_id=request.request_id)
     if not operation.request_media:
         return None
-    if not request.body:
+    if not request.body and not operation.streams:
         return problem(400, "the body is missing", request_id=request.request_id)
     fault = content_type_fault(headers.get("content-type"), operation.request_media)
     return None if fault is None else problem(415, fault, request_id=request.request_id)

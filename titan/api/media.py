@@ -1,6 +1,7 @@
 """Media types: what a body is, and what the client accepts (RFC 9110 sections 8.3 and 12.5.1)."""
 
 JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 def content_type_fault(content_type: str | None, taken: tuple[str, ...]) -> str | None:

@@ -1,6 +1,6 @@
 """What the transport gives and gets: neither side of it knows Quart or hypercorn (architecture 4.3)."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -18,8 +18,19 @@ class Request:
     base: str = ""
     """Where the API is mounted for this caller, e.g. '' or '/api/v3.1'; `Location` begins with it."""
     caller: str = "anonymous"
+    stream: AsyncIterator[bytes] | None = None
+    """The body in pieces, where the operation reads it itself (`Operation.streams`); nothing of it has been read.
+
+    What the iterator raises is the transport's and not for a handler to catch: the rest will not come."""
     request_id: str = ""
     """Names the request in logs; errors carry it as `correlationId`."""
+
+
+class AnswerCut(Exception):
+    """The rest of an answer in pieces cannot be had; the text is for people.
+
+    Where nothing was sent yet the client is told so, else it learns by the end of the connection.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,9 @@ class Response:
 
     status: int
     body: bytes | AsyncGenerator[bytes, None] = b""
-    """Whole, or in pieces; a generator is closed also where its pieces are not wanted any more."""
+    """Whole, or in pieces; a generator is closed also where its pieces are not wanted (any more).
+
+    One that cannot go on raises `AnswerCut`. Where the length is known, the handler gives the header."""
     headers: tuple[tuple[str, str], ...] = ()
     media_type: str | None = "application/json"
     """None where there is no body."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from titan.api.files import BINARY, IMAGE_TYPES
 from titan.api.messages import Response
 from titan.api.operation import Operation
 from titan.api.parameters import MAX_ENCODED_REFERENCE, MAX_ID_SHORT
@@ -50,6 +51,9 @@ QUERY: dict[str, tuple[str, Schema]] = {
 """Every query parameter: what it means and what it may be, but for the sizes of pages, which are settings."""
 
 _RESULT = reference_to("Result")
+_BINARY: Schema = {"type": "string", "format": "binary"}
+FILE_TYPES = (BINARY, *IMAGE_TYPES)
+"""As what a file is answered."""
 _JSON = "application/json"
 REASONS = {
     400: "Something in the request is wrong; the messages name each fault and its place",
@@ -57,7 +61,8 @@ REASONS = {
     406: "The client accepts no JSON",
     409: "One with this id exists already, or the first request with this Idempotency-Key has not ended",
     412: "A precondition does not hold",
-    415: "The body has another media type than JSON in UTF-8",
+    413: "The file is larger than this server takes",
+    415: "The body has another media type than this operation takes, or is compressed",
     422: "The Idempotency-Key was used for another request",
     503: "The server cannot answer now; for a write the message says whether it may have been carried out",
     507: "There is no room left to store this",
@@ -99,6 +104,8 @@ def statuses(operation: Operation) -> list[int]:
         found.add(406)
     if operation.request_media:
         found.add(415)
+    if operation.streams:
+        found |= {404, 413}
     if operation.idempotent_by_key:
         found |= {409, 422}
     if "{" in operation.path:
@@ -164,6 +171,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
         response: dict[str, Any] = {"description": SUCCESSES[status]}
         if operation.result is not None and status in {200, 201}:
             response["content"] = {_JSON: {"schema": reference_to(operation.result)}}
+        if operation.answers_file and status == 200:
+            response["content"] = {media: {"schema": _BINARY} for media in FILE_TYPES}
         headers = _headers(operation, status)
         if headers:
             response["headers"] = headers
@@ -192,11 +201,11 @@ def _refusals() -> dict[str, Any]:
 
 def _schemas(built: Iterable[Operation]) -> dict[str, Schema]:
     bodies = [operation.request for operation in built if operation.request is not None]
-    schemas = schemas_of(*dict.fromkeys(bodies))
+    schemas = schemas_of(*dict.fromkeys(body for body in bodies if body not in _OWN))
     for operation in built:
-        result = operation.result
-        if result is not None and result not in schemas:
-            schemas[result] = _OWN[result] if result in _OWN else _page_of(result)
+        for name in filter(None, (operation.request, operation.result)):
+            if name not in schemas:
+                schemas[name] = _OWN[name] if name in _OWN else _page_of(name)
     return dict(sorted({**schemas, "Result": _RESULT_SCHEMA, "Message": _MESSAGE_SCHEMA}.items()))
 
 
@@ -229,6 +238,14 @@ _MESSAGE_SCHEMA: Schema = {
     },
 }
 _OWN: dict[str, Schema] = {
+    "FileForm": {
+        "type": "object",
+        "required": ["file"],
+        "properties": {
+            "fileName": {"type": "string", "description": "What the file is called; else the part's own file name"},
+            "file": _BINARY,
+        },
+    },
     "ServiceDescription": {
         "type": "object",
         "required": ["profiles"],

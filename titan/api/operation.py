@@ -39,10 +39,14 @@ class Operation:
     """Query parameters it knows; any other one is a 400 that names it."""
     request_media: tuple[str, ...] = ()
     """Media types of the body it takes; empty: it takes none."""
+    streams: bool = False
+    """True where the handler reads the body itself, piece by piece (`Request.stream`)."""
     success: tuple[int, ...] = (200,)
     """Statuses of success, for OpenAPI."""
     result: str | None = None
     """Schema name of the successful answer's body, for OpenAPI."""
+    answers_file: bool = False
+    """True where the successful answer's body is a file of any media type, not JSON."""
     request: str | None = None
     """Schema name of the request's body, for OpenAPI."""
     summary: str = ""

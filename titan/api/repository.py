@@ -63,7 +63,7 @@ class Repository:
     async def get_all(self, services: Services, call: Call) -> Response:
         """Answer one page of the documents that match the filters."""
         query = call.query
-        page = await _timed(
+        page = await timed(
             services,
             services.store.page(
                 self.kind, terms=query.terms, after=query.after, limit=query.limit, with_blobs=query.with_blobs
@@ -82,15 +82,15 @@ class Repository:
 
     async def get(self, services: Services, call: Call) -> Response:
         """Answer one document, 304 where the client has it already."""
-        stored = await _timed(
+        stored = await timed(
             services,
             services.store.get(self.kind, call.path[self.parameter], with_blobs=call.query.with_blobs),
         )
         if stored is None:
-            return self._not_found(call)
-        headers = _validators(stored.revision, stored.modified_ms)
+            return self.not_found(call)
+        headers = validators(stored.revision, stored.modified_ms)
         if call.conditions.failed(stored.revision, stored.modified_ms):
-            return self._precondition_failed(call, stored.revision)
+            return self.precondition_failed(call, stored.revision)
         if call.conditions.not_modified(stored.revision):
             return Response(304, b"", headers, None)
         body = stored.body
@@ -121,8 +121,8 @@ class Repository:
         precondition = await self._precondition(services, call, identifier)
         if isinstance(precondition, Response):
             return precondition
-        outcome = await _timed(services, services.store.delete(self.kind, identifier, precondition=precondition))
-        return self._answer(call, outcome, b"", "")
+        outcome = await timed(services, services.store.delete(self.kind, identifier, precondition=precondition))
+        return self.answer(call, outcome, b"", "")
 
     async def _content(self, services: Services, call: Call) -> _Content | Response:
         raw = call.request.body
@@ -144,40 +144,41 @@ class Repository:
         if isinstance(precondition, Response):
             return precondition
         idempotency = _idempotency(call, content.body)
-        outcome = await _timed(
+        outcome = await timed(
             services,
             services.store.write(document, mode, precondition=precondition, idempotency=idempotency),
         )
         location = f"{call.request.base}{self.path}/{encode_identifier(document.id)}"
-        return self._answer(call, outcome, content.body, location)
+        return self.answer(call, outcome, content.body, location)
 
     async def _precondition(self, services: Services, call: Call, identifier: str) -> Precondition | Response | None:
         """Return what the store compares. A date is judged here, and the write bound to the state that was judged."""
         conditions = call.conditions
         if conditions.unmodified_since_s is not None:
-            stored = await _timed(services, services.store.get(self.kind, identifier))
+            stored = await timed(services, services.store.get(self.kind, identifier))
             if stored is not None and conditions.failed(stored.revision, stored.modified_ms):
-                return self._precondition_failed(call, stored.revision)
+                return self.precondition_failed(call, stored.revision)
             conditions = conditions.bound_to(None if stored is None else stored.revision)
         return conditions.for_write()
 
-    def _answer(self, call: Call, outcome: WriteOutcome, body: bytes, location: str) -> Response:
+    def answer(self, call: Call, outcome: WriteOutcome, body: bytes, location: str) -> Response:
+        """Answer what became of a write; `body` and `location` are for one that created."""
         request_id = call.request.request_id
         match outcome:
             case Replayed(first):
-                return self._answer(call, first, body, location)
+                return self.answer(call, first, body, location)
             case Created(revision, modified_ms):
-                return Response(201, body, (("Location", location), *_validators(revision, modified_ms)))
+                return Response(201, body, (("Location", location), *validators(revision, modified_ms)))
             case Replaced(revision, modified_ms):
-                return Response(204, b"", _validators(revision, modified_ms), None)
+                return Response(204, b"", validators(revision, modified_ms), None)
             case Deleted():
                 return Response(204, b"", (), None)
             case AlreadyExists():
                 return problem(409, f"a {self.noun} with this id exists already", request_id=request_id)
             case NotFound():
-                return self._not_found(call)
+                return self.not_found(call)
             case PreconditionFailed(revision):
-                return self._precondition_failed(call, revision)
+                return self.precondition_failed(call, revision)
             case IdempotencyMismatch():
                 text = "this Idempotency-Key was used for another request"
                 return problem(422, text, request_id=request_id)
@@ -187,23 +188,26 @@ class Repository:
             case _:
                 assert_never(outcome)
 
-    def _not_found(self, call: Call) -> Response:
+    def not_found(self, call: Call) -> Response:
+        """Answer that there is no such document."""
         return problem(404, f"there is no {self.noun} with this id", request_id=call.request.request_id)
 
-    def _precondition_failed(self, call: Call, revision: int | None) -> Response:
+    def precondition_failed(self, call: Call, revision: int | None) -> Response:
+        """Answer that the document is in another state; `revision` is the current one."""
         state = f"there is no such {self.noun}" if revision is None else f"its entity tag is now {etag(revision)}"
         text = f"the precondition does not hold: {state}"
         headers = () if revision is None else (("ETag", etag(revision)),)
         return problem(412, text, request_id=call.request.request_id, headers=headers)
 
 
-async def _timed(services: Services, store_call: Coroutine[Any, Any, T]) -> T:
+async def timed(services: Services, store_call: Coroutine[Any, Any, T]) -> T:
     """Give one store call its budget; `trio.TooSlowError` beyond it."""
     with trio.fail_after(services.budget_s):
         return await store_call
 
 
-def _validators(revision: int, modified_ms: int) -> tuple[tuple[str, str], ...]:
+def validators(revision: int, modified_ms: int) -> tuple[tuple[str, str], ...]:
+    """Return the headers that tell a document's state."""
     return (("ETag", etag(revision)), ("Last-Modified", formatdate(modified_ms // 1000, usegmt=True)))
 
 

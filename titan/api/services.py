@@ -32,6 +32,8 @@ class Services:
     """How long one store call of a request may take; then 503 (architecture 5)."""
     max_depth: int = MAX_DEPTH
     """How deep JSON may be nested."""
+    max_file_bytes: int = 256 << 20
+    """Largest file that is taken."""
     page_sizes: PageSizes = PageSizes()
     heavy: trio.CapacityLimiter = field(default_factory=_one_at_a_time)
     """Bounds the threads for large documents: Python runs one at a time anyway, and each more makes the loop wait."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Self
 
 import trio
 
@@ -21,6 +21,14 @@ class BodyFault(Enum):
     TOO_SLOW = auto()
     NO_ROOM = auto()  # too many other large bodies are in memory
     GONE = auto()  # the client closed, or sent something that is no HTTP
+
+
+class BodyFailed(Exception):
+    """The rest of a body that is read piece by piece will not come; nobody but the exchange answers for that."""
+
+    def __init__(self, fault: BodyFault) -> None:
+        super().__init__(fault.name)
+        self.fault = fault
 
 
 class BodyBudget:
@@ -50,6 +58,8 @@ class Body:
         self._limits = limits
         self._budget = budget
         self._counted = 0
+        self._waited_s = 0.0
+        self.max_bytes = limits.max_body_bytes
         self.received_bytes = 0
         self.is_complete = False
         # h11 has checked the digits, and that there is one length only.
@@ -58,7 +68,7 @@ class Body:
     @property
     def is_too_large(self) -> bool:
         """True where the request itself says so, or has gone beyond the limit already."""
-        return max(self.received_bytes, self._declared or 0) > self._limits.max_body_bytes
+        return max(self.received_bytes, self._declared or 0) > self.max_bytes
 
     def release(self) -> None:
         """Give the memory back to the budget."""
@@ -88,6 +98,29 @@ class Body:
                 scope.deadline = self._limits.body_deadline(started, self.received_bytes)
         return b"".join(pieces) if self.is_complete else BodyFault.TOO_SLOW
 
+    async def next(self, receive: Receive) -> bytes | BodyFault:
+        """Read one piece, b'' at the end; none is kept here, so none counts as memory.
+
+        Only what the client takes is measured: it is not to blame for a disk that is slower than it.
+        """
+        while not self.is_complete:
+            begun = trio.current_time()
+            allowed_s = self._limits.body_deadline(0, self.received_bytes) - self._waited_s
+            with trio.CancelScope(deadline=begun + min(allowed_s, self._limits.body_timeout_s)) as scope:
+                message = await receive()
+            self._waited_s += trio.current_time() - begun
+            if scope.cancelled_caught:
+                return BodyFault.TOO_SLOW
+            if message["type"] != "http.request":
+                return BodyFault.GONE
+            self.is_complete = not message["more_body"]
+            self.received_bytes += len(message["body"])
+            if self.is_too_large:
+                return BodyFault.TOO_LARGE
+            if piece := message["body"]:
+                return bytes(piece)
+        return b""
+
     def _fault(self) -> BodyFault | None:
         if self.is_too_large:
             return BodyFault.TOO_LARGE
@@ -96,3 +129,29 @@ class Body:
             return BodyFault.NO_ROOM
         self._counted += more
         return None
+
+
+class BodyStream:
+    """A body for the one who answers the request, as an iterator of pieces; to be iterated once.
+
+    `begin` is called before the first piece is waited for. Raises `BodyFailed` where the rest will not come.
+    """
+
+    def __init__(self, body: Body, receive: Receive, begin: Callable[[], Awaitable[None]]) -> None:
+        self._body = body
+        self._receive = receive
+        self._begin: Callable[[], Awaitable[None]] | None = begin
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._begin is not None:
+            begin, self._begin = self._begin, None
+            await begin()
+        piece = await self._body.next(self._receive)
+        if isinstance(piece, BodyFault):
+            raise BodyFailed(piece)
+        if not piece:
+            raise StopAsyncIteration
+        return piece

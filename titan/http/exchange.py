@@ -12,11 +12,11 @@ from urllib.parse import parse_qsl
 
 import trio
 
-from titan.api.messages import Request, Response
+from titan.api.messages import AnswerCut, Request, Response
 from titan.api.results import problem, unavailable
 from titan.api.routing import Match, not_found
 from titan.http import headers
-from titan.http.body import Body, BodyFault, Receive
+from titan.http.body import Body, BodyFailed, BodyFault, BodyStream, Receive
 from titan.http.connection import LINK, Link
 from titan.http.observe import RequestRecord
 from titan.http.paths import BadPath, origin_form, path_segments
@@ -52,6 +52,7 @@ class Exchange:
         self._sent = 0
         self._status = CLIENT_GONE
         self._has_begun = False
+        self._cut: str | None = None
 
     async def __call__(self, receive: Receive, send: Send) -> None:
         """Serve it: an error that no one expected becomes a 500 and is reported whole."""
@@ -61,6 +62,10 @@ class Exchange:
             response = await self._answer(receive)
             if response is not None:
                 await self._send(response, receive, send)
+        except AnswerCut as cut:
+            self._cut = str(cut)
+            if not self._has_begun:
+                await self._send(unavailable(self._cut, request_id=self._request_id), receive, send)
         except Exception as error:  # noqa: BLE001  the border between one request and the rest of the server
             observer.request_failed(self._record(), error)
             if not self._has_begun:
@@ -76,6 +81,8 @@ class Exchange:
         found = self._find()
         if isinstance(found, tuple):
             self._operation = found[0].operation.operation_id
+            if found[0].operation.streams:
+                return await self._run_streamed(*found, receive)
         body = await self._read(receive)
         if isinstance(body, BodyFault):
             return self._body_refusal(body)
@@ -113,16 +120,20 @@ class Exchange:
         return found
 
     async def _read(self, receive: Receive) -> bytes | BodyFault:
-        if "expect" in self._headers and not self._body.is_too_large:
-            await self._link.continue_if_awaited()
+        if not self._body.is_too_large:
+            await self._let_it_come()
         body = await self._body.read(receive)
         self._read_at = time.perf_counter()
         return body
 
+    async def _let_it_come(self) -> None:
+        if "expect" in self._headers:
+            await self._link.continue_if_awaited()
+
     def _body_refusal(self, fault: BodyFault) -> Response | None:
         match fault:
             case BodyFault.TOO_LARGE:
-                text = f"the body is larger than the {self._site.limits.max_body_bytes} bytes that this server takes"
+                text = f"the body is larger than the {self._body.max_bytes} bytes that this server takes"
                 return problem(413, text, request_id=self._request_id)
             case BodyFault.TOO_SLOW:
                 return problem(408, "the body did not arrive in time", request_id=self._request_id)
@@ -133,8 +144,18 @@ class Exchange:
                 self._status = self._link.refused_status or CLIENT_GONE
                 return None
 
-    async def _run(self, match: Match, base: str, body: bytes) -> Response:
-        if body and self._headers.get("content-encoding", "identity").lower() != "identity":
+    async def _run_streamed(self, match: Match, base: str, receive: Receive) -> Response | None:
+        """Run what reads its body itself: whether it begins to, and how much it reads, is its own choice."""
+        self._body.max_bytes = self._site.limits.max_upload_bytes
+        if self._body.is_too_large:
+            return self._body_refusal(BodyFault.TOO_LARGE)
+        try:
+            return await self._run(match, base, b"", BodyStream(self._body, receive, self._let_it_come))
+        except BodyFailed as failed:
+            return self._body_refusal(failed.fault)
+
+    async def _run(self, match: Match, base: str, body: bytes, stream: BodyStream | None = None) -> Response:
+        if (body or stream) and self._headers.get("content-encoding", "identity").lower() != "identity":
             text = "the body is compressed; this server takes plain bodies only"
             identity = (("Accept-Encoding", "identity"),)
             return problem(415, text, request_id=self._request_id, headers=identity)
@@ -143,7 +164,7 @@ class Exchange:
             return problem(
                 400, "the query is not percent-encoded UTF-8 with up to 1000 fields", request_id=self._request_id
             )
-        request = Request(match.path, query, self._headers, body, base, request_id=self._request_id)
+        request = Request(match.path, query, self._headers, body, base, request_id=self._request_id, stream=stream)
         return await self._site.answer(match.operation, request)
 
     async def _quart(self, receive: Receive) -> Response:
@@ -182,21 +203,27 @@ class Exchange:
             nursery.cancel_scope.cancel()
 
     async def _send_messages(self, reply: Reply, send: Send) -> None:
-        self._has_begun = True
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        start = {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
         if isinstance(reply.body, bytes):
+            self._has_begun = True
+            await send(start)
             self._sent = 0 if self._scope["method"] == "HEAD" else len(reply.body)
             await send({"type": "http.response.body", "body": reply.body, "more_body": False})
         else:
-            await self._send_pieces(reply.body, send)
+            async with aclosing(reply.body):
+                await self._send_pieces(start, reply.body, send)
 
-    async def _send_pieces(self, body: AsyncGenerator[bytes, None], send: Send) -> None:
-        async with aclosing(body):
-            async for piece in body:
-                self._sent += len(piece)
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if self._link.is_broken:
-                    return
+    async def _send_pieces(self, start: Mapping[str, Any], body: AsyncGenerator[bytes, None], send: Send) -> None:
+        """Send an answer in pieces; with the first at hand, so that what fails at once gets an answer of its own."""
+        piece = b"" if self._scope["method"] == "HEAD" else await anext(body, b"")
+        self._has_begun = True
+        await send(start)
+        while piece:
+            self._sent += len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if self._link.is_broken:
+                return
+            piece = await anext(body, b"")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _timing(self) -> str:
@@ -217,6 +244,7 @@ class Exchange:
             client=headers.client_address(peer[0] if peer else "", self._headers, self._site.trusted_proxies),
             traceparent=headers.traceparent(self._headers),
             is_complete=not self._link.is_broken,
+            cut_because=self._cut,
         )
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
+FORM_BYTES = 64 * 1024
+"""What a form may have besides its file: boundaries, headers of parts, short fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +13,8 @@ class HttpLimits:
 
     max_body_bytes: int = 8 * MIB
     """Largest body of a request; more is answered 413."""
+    max_file_bytes: int = 256 * MIB
+    """Largest file in a body that is read piece by piece (`Operation.streams`); more is answered 413."""
     max_head_bytes: int = 32 * 1024
     """Largest request line with headers; more is answered 431, or 414 where the line alone is too long."""
     head_timeout_s: float = 10.0
@@ -18,6 +22,8 @@ class HttpLimits:
     body_timeout_s: float = 60.0
     """From the head's end to the body's, unless the body keeps `body_min_bytes_per_s` on average."""
     body_min_bytes_per_s: int = 1024
+    """In a body that is read piece by piece, what the server takes to do with it does not count, and no piece may
+    take longer than `body_timeout_s`."""
     keep_alive_s: float = 75.0
     """How long a connection may wait for its next request; longer than the balancer's own (nginx: 60 s)."""
     write_timeout_s: float = 30.0
@@ -38,6 +44,11 @@ class HttpLimits:
     def max_unfinished_bytes(self) -> int:
         """What the large bodies of all unfinished requests may take together; beyond it they get 503."""
         return max(128 * MIB, 2 * self.max_body_bytes)
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """Largest body with a file in it: there is something around the file."""
+        return self.max_file_bytes + FORM_BYTES
 
     def body_deadline(self, started: float, received_bytes: int) -> float:
         """Return until when more of a body may come, given its start and what has come so far (same clock)."""

@@ -28,6 +28,8 @@ class RequestRecord:
     caller: str = "anonymous"
     is_complete: bool = True
     """False where the connection broke before the answer was out."""
+    cut_because: str | None = None
+    """Why an answer in pieces had no end: what was to be sent could not be had any more."""
 
 
 def malformed_request(status: int, client: str, request_id: str) -> RequestRecord:

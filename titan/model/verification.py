@@ -66,6 +66,11 @@ def parse(kind: Kind, value: Any) -> aas.Class | Violation:
     return _parse(_PARSERS[kind], value)
 
 
+def is_content_type(text: str) -> bool:
+    """Say whether a text may be a `contentType` (IDTA-01001: RFC 7231, at most 128 characters)."""
+    return bool(text) and verification.matches_mime_type(text)
+
+
 def _parse(parser: Callable[[Any], aas.Class], value: Any) -> aas.Class | Violation:
     try:
         return parser(value)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from titan.store.blobs import HEAD_BYTES, PIECE_BYTES, Blob, is_key
 
-SYNC_EVERY_BYTES = 8 << 20
+SYNC_EVERY_BYTES = 4 << 20
 """How much may wait in the kernel for the disk: so much is what the last sync of a file has to do, however large."""
 
 

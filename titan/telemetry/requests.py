@@ -24,7 +24,7 @@ class RequestTelemetry:
     def request_finished(self, record: RequestRecord) -> None:
         """Count and tell a request."""
         self._metrics.request_finished(record.method, record.operation, record.status, record.duration_s)
-        if record.status >= 500:
+        if record.status >= 500 or record.cut_because is not None:
             self._log.error("request", **_details(record))
         elif record.operation in QUIET:
             self._log.debug("request", **_details(record))
@@ -70,6 +70,8 @@ def _details(record: RequestRecord) -> dict[str, object]:
         "client": record.client,
         "caller": record.caller,
     }
+    if record.cut_because is not None:
+        details["cut_because"] = record.cut_because
     if record.traceparent is not None:
         details["trace_id"] = record.traceparent[3:35]  # version-TRACEID-parent-flags
     return details

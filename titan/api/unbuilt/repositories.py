@@ -14,10 +14,6 @@ OPERATIONS = (
     /{aasIdentifier}/asset-information
         GET GetAssetInformation_AasRepository
         PUT PutAssetInformation_AasRepository
-    /{aasIdentifier}/asset-information/thumbnail
-        GET GetThumbnail_AasRepository
-        PUT PutThumbnail_AasRepository
-        DELETE DeleteThumbnail_AasRepository
     /{aasIdentifier}/submodel-refs
         GET GetAllSubmodelReferences_AasRepository
         POST PostSubmodelReference_AasRepository
