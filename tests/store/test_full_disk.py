@@ -1,7 +1,5 @@
 """A full disk: writes are refused with the reason, reads go on, and all is well again by itself once there is room."""
 
-import os
-import subprocess
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import trio
 
 from supervisors.actors.sqlite_writer import SqliteWriterActor
 from supervisors.kernel import Child, ChildRestarting, Supervisor, open_tree
+from tests.support.small_disk import DISK_BYTES, small_disk
 from tests.support.sqlite_files import fresh_database
 from tests.support.store_documents import document
 from tests.support.waiting import until
@@ -21,30 +20,11 @@ from titan.store.sqlite.prepare import UpgradeFailed, prepare
 from titan.store.sqlite.store import SqliteStore, open_sqlite_store
 from titan.telemetry.health import Check, Status
 
-DISK_BYTES = 4 << 20
-BALLAST_BYTES = 1 << 20
-
 
 @pytest.fixture
 def disk(tmp_path):
-    """A small file system of its own, partly filled by `ballast`."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.strip()}")
-    try:
-        (folder / "ballast").write_bytes(b"x" * BALLAST_BYTES)
+    with small_disk(tmp_path / "disk") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 async def fill(store: SqliteStore) -> list[str]:
