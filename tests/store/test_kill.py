@@ -33,8 +33,8 @@ import sys, time
 from titan.store.sqlite import batch, writer
 
 class TooEarly(batch.Batches):
-    def _together(self, requests, now_ms):
-        self._db.execute("BEGIN IMMEDIATE")
+    def _together(self, requests, now_ms, deadline):
+        self._begin(deadline)
         replies = [self._one(request, now_ms) for request in requests]
         channel.send(("done", replies))
         time.sleep(0.003)
@@ -75,7 +75,9 @@ class Load:
         deadline = time.monotonic() + 30
         while not done():
             assert time.monotonic() < deadline, f"{what} did not happen"
-            assert self.process.poll() is None, self.process.communicate()[1].decode()
+            if self.process.poll() is not None:
+                assert self.process.stderr is not None
+                raise AssertionError(f"the load ended: {self.process.stderr.read().decode()}")
             time.sleep(0.001)
             self.listen()
 
