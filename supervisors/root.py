@@ -57,6 +57,9 @@ def serve(loaded: Loaded, *, hook: Hook | None = None) -> ExitCode:
     try:
         with capture_stdlib(log):
             return trio.run(Root(settings, log, writer, hook).run, strict_exception_groups=True)
+    except Exception:
+        log.exception("failed")  # a bug: the command's own line does not say where
+        raise
     finally:
         writer.close(LOG_FLUSH_S)
 
@@ -95,8 +98,8 @@ class Root:
         with signals.installed():
             try:
                 async with (
-                    self._ended_by(signals.requested),
-                    self._ended_by(self._is_unfit),
+                    self._ended_by(signals.requested, lambda: signals.reason),
+                    self._ended_by(self._is_unfit, lambda: "the database's schema does not fit"),
                     self._prepared() as (instance, sockets),
                 ):
                     await self._serve(instance, sockets)
@@ -115,7 +118,7 @@ class Root:
         return code
 
     @asynccontextmanager
-    async def _ended_by(self, requested: trio.Event) -> AsyncIterator[None]:
+    async def _ended_by(self, requested: trio.Event, reason: Callable[[], str]) -> AsyncIterator[None]:
         """Cancel the block once this is requested: the tree inside takes that as the wish for an ordered stop."""
         async with trio.open_nursery() as nursery:
 
@@ -123,7 +126,7 @@ class Root:
                 await requested.wait()
                 self._state.draining = True  # before anything stops: readiness says so from the first moment
                 self._notifier.stopping("draining")
-                self._log.info("draining")
+                self._log.info("draining", reason=reason())
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(watch)
@@ -175,8 +178,7 @@ def _say(failures: BaseExceptionGroup[Exception], code: ExitCode) -> ExitCode:
     """Put each failure into one line for the operator."""
     for failure in _leaves(failures):
         origin = failure.origin if isinstance(failure, FirstStartFailed) else failure
-        cause = f": {origin.__cause__}" if isinstance(failure, FirstStartFailed) and origin.__cause__ else ""
-        print(f"titan: {origin}{cause}", file=sys.stderr)  # noqa: T201  (the one line for the operator)
+        print(f"titan: {origin}", file=sys.stderr)  # noqa: T201  (the one line for the operator)
     return code
 
 

@@ -33,16 +33,19 @@ class StopSignals:
 
     def __init__(self, hard_deadline_s: float, *, end: Callable[[str], None] = _end_at_once) -> None:
         self.requested = trio.Event()
+        self.reason = ""
+        """Why it was requested, for the log."""
         self._hard_deadline_s = hard_deadline_s
         self._end = end
         self._count = 0
         self._token: trio.lowlevel.TrioToken | None = None
         self._read_fd, self._write_fd = os.pipe()
 
-    def request(self) -> None:
+    def request(self, reason: str = "asked") -> None:
         """Ask for the drain as a first signal would; the deadline runs from now. Callable from any thread."""
         self._count += 1
         if self._count == 1:
+            self.reason = reason
             os.write(self._write_fd, b"!")
             if self._token is not None:
                 self._token.run_sync_soon(self.requested.set)
@@ -67,10 +70,11 @@ class StopSignals:
         os.close(self._write_fd)  # the deadline's thread sees the end and closes its own
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
         if self._count:
-            self._end(f"{signal.Signals(number).name} again while stopping: ended at once")
+            self._end(f"{name} again while stopping: ended at once")
         else:
-            self.request()
+            self.request(name)
 
     def _watch(self) -> None:
         try:

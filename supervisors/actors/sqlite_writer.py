@@ -83,7 +83,8 @@ class SqliteWriterActor:
         while True:
             await trio.sleep(LOOK_EVERY_S)
             if writer.waiting_s > SLOW_S:
-                self._check.set(Status.DEGRADED, f"the disk has not confirmed a write for {writer.waiting_s:.0f} s")
+                hangs = f"a write waits for more than {SLOW_S:g} s: the disk hangs, or process {writer.pid} is stopped"
+                self._check.set(Status.DEGRADED, hangs)  # the same words each time, or each would be a line of the log
             elif self._store.trouble is None:
                 self._check.set(Status.UP)
             else:

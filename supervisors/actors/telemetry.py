@@ -15,7 +15,9 @@ from supervisors.kernel import (
     ChildStarted,
     Context,
     ExitReason,
+    FirstStartFailed,
     GaveUp,
+    GiveUp,
     Snapshot,
     State,
     StopTooSlow,
@@ -68,7 +70,7 @@ def event_log(log: Log) -> Callable[[ActorEvent], None]:
                     "actor restarting", actor=event.path, delay_s=round(event.delay_s, 3), because_of=event.because_of
                 )
             case GaveUp():
-                log.error("supervisor gave up", actor=event.path, reason=str(event.error), exc_info=event.error)
+                log.error("supervisor gave up", actor=event.path, reason=str(event.error))
             case StopTooSlow():
                 log.error(
                     "actor stops too slowly",
@@ -111,7 +113,9 @@ def _tell_exit(log: Log, event: ChildExited) -> None:
         "asked": event.asked,
         "up_s": None if event.up_s is None else round(event.up_s, 3),
     }
-    if event.error is not None:
+    if isinstance(event.error, (FirstStartFailed, GiveUp)):  # what it is made of has been told, child by child
+        log.error("actor exited", **details, error=describe(event.error))
+    elif event.error is not None:
         log.error("actor exited", **details, error=describe(event.error), exc_info=event.error)
     elif event.asked or event.reason is not ExitReason.RETURNED:
         log.info("actor exited", **details)

@@ -105,6 +105,15 @@ def test_what_nobody_expected_is_one_line_and_exit_code_1(command, capsys):
     assert capsys.readouterr().err == ("titan: RuntimeError: the cat sat on it; TITAN_LOG__LEVEL=debug shows where\n")
 
 
+def test_of_a_group_of_one_its_error_is_told(command, capsys):
+    def fail_in_nurseries() -> None:
+        raise ExceptionGroup("outer", [ExceptionGroup("inner", [RuntimeError("the cat sat on it")])])
+
+    command(fail_in_nurseries)
+    assert cli.run(["probe"]) == 1
+    assert capsys.readouterr().err.startswith("titan: RuntimeError: the cat sat on it;")
+
+
 def test_debug_shows_where(command, capsys, monkeypatch):
     monkeypatch.setenv("TITAN_LOG__LEVEL", "debug")
     command(fail)

@@ -161,6 +161,16 @@ async def test_the_reason_of_a_death_is_what_the_process_said_last(path):
     assert not failed.value.may_pass
 
 
+async def test_of_a_traceback_the_reason_is_its_last_line_and_the_rest_a_note(path):
+    command = [sys.executable, "-c", "1 / 0"]
+    async with SqliteStore(path, writer_command=command) as store:
+        with pytest.raises(WriterFailed) as failed:
+            await store.run_writer(lambda: None)
+    assert failed.value.reason == "the writer process died (exit status 1): ZeroDivisionError: division by zero"
+    [note] = failed.value.__notes__
+    assert note.startswith("Traceback")
+
+
 async def test_a_process_that_cannot_be_started_may_be_tried_again(path):
     async with SqliteStore(path, writer_command=["/nowhere/python"]) as store:
         with pytest.raises(WriterFailed, match="cannot be started") as failed:

@@ -5,8 +5,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -28,10 +30,16 @@ def data_dir(tmp_path):
     return tmp_path / "data"
 
 
-def run_serve(data_dir: Path, *arguments: str, settings: dict[str, str] | None = None, **options) -> tuple[int, str]:
+def run_serve(
+    data_dir: Path,
+    *arguments: str,
+    settings: dict[str, str] | None = None,
+    program: Sequence[str] = PROGRAM,
+    **options,
+) -> tuple[int, str]:
     """Run `titan serve` where it must end by itself; return its exit code and all that it said."""
     done = subprocess.run(
-        [*PROGRAM, *arguments],
+        [*program, *arguments],
         env=clean_environment({"TITAN_DATA_DIR": str(data_dir), "TITAN_PORT": "0", **(settings or {})}),
         cwd=data_dir.parent,
         capture_output=True,
@@ -59,7 +67,7 @@ def test_a_stop_signal_drains_and_ends_with_0(data_dir, number):
     with serving(data_dir) as server:
         os.kill(server.pid, number)
         assert server.wait() == 0
-        assert "draining" in server.logs()
+        assert f"reason={number.name}" in next(line for line in server.logs().splitlines() if "draining" in line)
 
 
 def test_a_stop_closes_in_reverse_order(data_dir):
@@ -163,13 +171,38 @@ def test_a_file_that_is_no_database_is_one_line(data_dir):
     assert "damaged or no database" in one_line(output)
 
 
+def test_an_actor_that_cannot_start_is_one_line_and_its_error_is_logged_once(data_dir):
+    with serving(data_dir):
+        pass
+    (data_dir / "titan.db-turn").unlink()
+    (data_dir / "titan.db-turn").mkdir()
+    code, output = run_serve(data_dir)
+    assert code == 1
+    [line] = [line for line in output.splitlines() if line.startswith("titan: ")]
+    assert line.startswith("titan: titan/stores/sqlite_writer did not start: WriterFailed: the writer process died")
+    assert "IsADirectoryError" in line
+    assert output.count("in run_writer") == 1  # once with its traceback; its supervisors only name it
+
+
+def test_a_bug_in_the_root_is_logged_whole_and_leaves_nothing_running(data_dir):
+    script = (
+        "import os; from supervisors.root import serve; from titan.settings_load import load;"
+        "serve(load(os.environ), hook=lambda instance, tree: print(tree.no_such_thing))"
+    )
+    code, output = run_serve(data_dir, "-c", script, program=[sys.executable])
+    assert code == 1
+    assert "error   failed  instance=" in output
+    assert "has no attribute 'no_such_thing'" in output
+    assert "actor=titan/stores/sqlite_writer reason=stopped" in output
+
+
 def test_a_schema_that_is_too_new_ends_with_4(data_dir):
     with serving(data_dir):
         pass
     script = "UPDATE titan_schema SET revision = '9999', oldest_program = '999.0'"
     subprocess.run(
         [
-            "python3",
+            sys.executable,
             "-c",
             f"import sqlite3; d = sqlite3.connect('{data_dir}/titan.db'); d.execute(\"{script}\"); d.commit()",
         ],

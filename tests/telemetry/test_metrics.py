@@ -197,7 +197,9 @@ def test_a_long_path_is_cut():
         ({"status": 404}, "info"),
         ({"status": 503}, "error"),
         ({"operation": "health_live"}, "debug"),
-        ({"operation": "health_ready", "status": 503}, "error"),
+        ({"operation": "health_ready", "status": 503}, "debug"),
+        ({"operation": "health_ready", "status": 500}, "error"),
+        ({"operation": "health_live", "status": 503}, "error"),
         ({"operation": "metrics"}, "debug"),
     ],
 )

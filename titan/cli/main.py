@@ -142,6 +142,8 @@ def _leave_quietly() -> int:
 def _unexpected(error: Exception) -> int:
     if os.environ.get("TITAN_LOG__LEVEL") == "debug":
         traceback.print_exception(error)
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]  # a nursery's group of one says nothing
     text = str(error) or "no further description"
     hint = "" if isinstance(error, OSError) else "; TITAN_LOG__LEVEL=debug shows where"
     click.echo(f"titan: {type(error).__name__}: {text}{hint}", err=True)

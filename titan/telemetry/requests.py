@@ -7,7 +7,10 @@ from titan.telemetry.log import Log
 from titan.telemetry.metrics import Metrics
 
 QUIET = frozenset({"health_live", "health_ready", "metrics"})
-"""What machines ask every few seconds; told at level debug unless it failed."""
+"""What machines ask every few seconds; told at level debug unless it failed.
+
+"Not ready" is an answer and no failure: the check that made it so has told of its change, once and with the cause.
+"""
 
 MAX_PATH_CHARS = 512
 """A path holds ids of up to 2,048 characters; their beginning tells which."""
@@ -24,7 +27,8 @@ class RequestTelemetry:
     def request_finished(self, record: RequestRecord) -> None:
         """Count and tell a request."""
         self._metrics.request_finished(record.method, record.operation, record.status, record.duration_s)
-        if record.status >= 500 or record.cut_because is not None:
+        is_unready = (record.operation, record.status) == ("health_ready", 503)
+        if (record.status >= 500 and not is_unready) or record.cut_because is not None:
             self._log.error("request", **_details(record))
         elif record.operation in QUIET:
             self._log.debug("request", **_details(record))

@@ -128,9 +128,7 @@ class WriterClient:
             await self._end(process, stream)
         if said is not None:
             raise said
-        tail = errors.decode(errors="replace").strip()
-        reason = f"the writer process died ({_exit(process.returncode)})"
-        raise WriterFailed(f"{reason}: {tail}" if tail else reason, may_pass=False)
+        raise _died(process.returncode, errors.decode(errors="replace").strip())
 
     def close(self, reason: str = "the store is closed") -> None:
         """Refuse what waits and what comes."""
@@ -259,6 +257,16 @@ async def _keep_tail(stream: trio.abc.ReceiveStream | None, tail: bytearray) -> 
     async for data in stream:
         tail += data
         del tail[:-STDERR_KEPT_BYTES]
+
+
+def _died(returncode: int | None, said: str) -> WriterFailed:
+    """Say in one line how it died: the last one of what it said, which of a traceback is the error. All is a note."""
+    reason = f"the writer process died ({_exit(returncode)})"
+    if not said:
+        return WriterFailed(reason, may_pass=False)
+    failure = WriterFailed(f"{reason}: {said.splitlines()[-1]}", may_pass=False)
+    failure.add_note(said)
+    return failure
 
 
 def _exit(returncode: int | None) -> str:
