@@ -242,6 +242,11 @@ class Database(Section):
         """The embedded store's file, where that is used: the one of `url`, else `titan.db` in `data_dir`."""
         return Path(self.url.removeprefix("sqlite:///")) if self.url else self.data_dir / "titan.db"
 
+    @property
+    def place(self) -> PostgresUrl | Path:
+        """Where the store is, whichever of the two is used."""
+        return self.postgres_url or self.sqlite_path
+
 
 class Model(Section):
     """The metamodel."""

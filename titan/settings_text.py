@@ -15,13 +15,12 @@ def mask(text: str) -> str:
     if "://" not in text:
         return "***"
     scheme, _, rest = text.partition("://")
-    authority = re.match(r"[^/?#]*", rest)
-    end = authority.end() if authority else 0
-    user, at, hosts = rest[:end].rpartition("@")
+    # Up to the last @ of all: a password may hold a / or ? that should have been percent-encoded.
+    user, at, rest = rest.rpartition("@")
     name, colon, _ = user.partition(":")
-    shown = f"{name}{colon and ':***'}{at}{hosts}"
-    options = re.sub(r"(?i)((?:pass|secret|token|key)[^=&]*=)[^&#]*", r"\1***", rest[end:])
-    return f"{scheme}://{shown}{options}"
+    rest = f"{name}{colon and ':***'}{at}{rest}"
+    rest = re.sub(r"(?i)((?:pass|secret|token|key)[^=&]*=)[^&#]*", r"\1***", rest)
+    return f"{scheme}://{rest}"
 
 
 def shown(setting: Setting, value: object) -> str:

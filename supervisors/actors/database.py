@@ -9,7 +9,7 @@ from supervisors.kernel import Backoff, Context
 from supervisors.kernel.backoff import draw_delay_s
 from titan.island import Island, IslandDown
 from titan.store.postgres.database import Database
-from titan.store.postgres.errors import Unreachable
+from titan.store.postgres.keeping import keep_connected
 from titan.store.schema import SchemaUnfit
 from titan.telemetry.health import Check, Status
 
@@ -59,7 +59,9 @@ class DatabaseActor:
 
     async def _keep(self) -> None:
         try:
-            await self._connect_for_ever()
+            await keep_connected(
+                self._island, self._database, on_up=self._up, on_down=self._down, delay_s=self._delay_s
+            )
         except IslandDown as error:
             self._down(str(error))  # our supervisor is about to restart the island, and us after it
         except SchemaUnfit as error:
@@ -67,20 +69,8 @@ class DatabaseActor:
             self._on_unfit(error)
         await trio.sleep_forever()
 
-    async def _connect_for_ever(self) -> None:
-        attempt = 0
-        while True:
-            try:
-                await self._island.run(self._database.connect)
-            except Unreachable as error:
-                self._down(error.reason)
-            else:
-                attempt = 0
-                self._say(Status.UP, str(self._database.url))
-                self._down(await self._island.run(self._database.watch))
-                await self._disconnect(self._check.result.detail)
-            await trio.sleep(draw_delay_s(self._backoff, attempt, self._rng))
-            attempt += 1
+    def _delay_s(self, attempt: int) -> float:
+        return draw_delay_s(self._backoff, attempt, self._rng)
 
     async def _show(self) -> None:
         """While the database is up, say whether further connections can be had."""
@@ -89,7 +79,7 @@ class DatabaseActor:
             if self._database.down_because is None:
                 refused = self._database.refused
                 if refused is None:
-                    self._say(Status.UP, str(self._database.url))
+                    self._up()
                 else:
                     self._say(Status.DEGRADED, f"no further connection: {refused}")
 
@@ -98,6 +88,9 @@ class DatabaseActor:
             await self._island.run(self._database.disconnect, reason)
         except IslandDown:
             return  # its end has dropped the connections
+
+    def _up(self) -> None:
+        self._say(Status.UP, str(self._database.url))
 
     def _down(self, reason: str) -> None:
         self._database.down_because = reason

@@ -165,6 +165,8 @@ def test_a_password_never_appears_in_a_problem(tmp_path):
         ("redis://:pw@a:1,b:2/0?x=1", "redis://:***@a:1,b:2/0?x=1"),
         ("redis://user@a/0", "redis://user@a/0"),
         ("postgresql://u:p@ss@h/db", "postgresql://u:***@h/db"),
+        ("postgresql://u:p/s?s#s@h/db", "postgresql://u:***@h/db"),
+        ("postgresql://u@h/db?sslpassword=a@b", "postgresql://u@h/db?sslpassword=***"),
         ("sqlite:////var/lib/a@b:c.db", "sqlite:////var/lib/a@b:c.db"),
         ("s3://b?secret_access_key=abc&region=x", "s3://b?secret_access_key=***&region=x"),
         ("plain", "***"),

@@ -48,7 +48,11 @@ def test_names_are_unique_and_none_is_refused_at_the_same_time():
     assert set(names).isdisjoint(NOT_BUILT_YET)
 
 
-PROPERTIES = {"sqlite_path": ("url", "data_dir"), "trusted_networks": ("trusted_proxies",)}
+PROPERTIES = {
+    "sqlite_path": ("url", "data_dir"),
+    "place": ("url", "data_dir"),
+    "trusted_networks": ("trusted_proxies",),
+}
 """What a section derives from its settings counts as reading them."""
 
 READ_AT_LOAD = {"security.allow_anonymous"}

@@ -1,4 +1,4 @@
-"""`titan db`: look after the store. What PostgreSQL does with tools of its own is said when it comes."""
+"""`titan db`: look after the store, embedded or in PostgreSQL."""
 
 import json
 import sys
@@ -8,18 +8,28 @@ from pathlib import Path
 
 import click
 
-from titan.cli.options import config_option, embedded_store, json_option, load_settings
+from titan.cli.options import config_option, json_option, load_settings
 from titan.cli.transfer.stores import store_errors
-from titan.store.schema import NEWEST_SCHEMA, OLDEST_SCHEMA, Schema, judge, unfit, version_key
+from titan.cli.upkeep import Moved, Refused, Upkeep
+from titan.exits import ExitCode
+from titan.store.postgres.url import PostgresUrl
+from titan.store.schema import NEWEST_SCHEMA, OLDEST_SCHEMA, Schema, judge, unfit
 from titan.version import __version__
-
-FAILED, SCHEMA_NOT_READY = 1, 4
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-class Refused(click.ClickException):
-    """It was not done, for a reason that the operator can change: exit code 1."""
+def open_upkeep(config: Path | None) -> Upkeep:
+    """Return what looks after the store that the settings name; nothing is opened yet."""
+    place = load_settings(config).settings.database.place
+    # Imported only now: drivers and alembic cost time, and --help needs none of them.
+    if isinstance(place, PostgresUrl):
+        from titan.cli.upkeep.postgres import PostgresUpkeep  # noqa: PLC0415
+
+        return PostgresUpkeep(place)
+    from titan.cli.upkeep.embedded import EmbeddedUpkeep  # noqa: PLC0415
+
+    return EmbeddedUpkeep(place)
 
 
 @click.group()
@@ -43,26 +53,25 @@ def current(config: Path | None, *, as_json: bool) -> None:
     Example:
       titan db current --json | jq -r .revision
     """
-    from titan.store.sqlite.prepare import identity, look  # noqa: PLC0415
-
-    path = embedded_store(load_settings(config).settings)
+    upkeep = open_upkeep(config)
     with store_errors():
-        found = look(path)
+        found = upkeep.current()
+    if as_json:
         shown = {
-            "store": str(path),
-            "revision": found and found.revision,
-            "oldest_program": found and found.oldest_program,
-            "identity": found and identity(path),
-            "fit": judge(found).value,
+            "kind": upkeep.kind,
+            "store": upkeep.place,
+            "revision": found.schema and found.schema.revision,
+            "oldest_program": found.schema and found.schema.oldest_program,
+            "identity": found.identity,
+            "fit": judge(found.schema).value,
             "program": __version__,
             "newest_schema": NEWEST_SCHEMA,
             "oldest_schema": OLDEST_SCHEMA,
         }
-    if as_json:
         click.echo(json.dumps(shown, indent=2))
         return
-    revision = "no schema yet" if found is None else f"schema {found.revision} ({judge(found).value})"
-    click.echo(f"{path}: {revision}; titan {__version__} serves {OLDEST_SCHEMA} to {NEWEST_SCHEMA}")
+    schema = f"schema {found.schema.revision} ({judge(found.schema).value})" if found.schema else "no schema yet"
+    click.echo(f"{upkeep.place}: {schema}; titan {__version__} serves {OLDEST_SCHEMA} to {NEWEST_SCHEMA}")
 
 
 @command.command()
@@ -71,28 +80,25 @@ def current(config: Path | None, *, as_json: bool) -> None:
 def upgrade(config: Path | None, revision: str) -> None:
     """Bring the store to the newest schema, or to REVISION.
 
-    `titan serve` does this by itself for the embedded store. It may be done while a server runs, if that server's
-    version can serve the new schema.
+    `titan serve` does this by itself for the embedded store, never for PostgreSQL. It may be done while servers run, if
+    their version can serve the new schema: a step waits for locks for a fraction of a second and tries again. Several
+    at once take turns, and the others find it done, so every pod may begin with it. A schema that a later version made
+    is left alone.
+
+    Exit codes: 0 done or nothing to do, 1 it failed, 2 usage or configuration, 4 only a later version can serve what
+    is there.
 
     \b
     Example:
       titan db upgrade
     """
-    from titan.store.migrations import runner  # noqa: PLC0415
-    from titan.store.sqlite.lock import server_version  # noqa: PLC0415
-    from titan.store.sqlite.prepare import look, make_folder  # noqa: PLC0415
-
-    path = embedded_store(load_settings(config).settings)
-    with store_errors():
-        make_folder(path.parent)
-        before = look(path)
-        serving = server_version(path)
-        needed = runner.chain()[-1].module.oldest_program
-        if serving is not None and judge(before) != "current" and version_key(serving) < version_key(needed):
-            raise Refused(f"the running server is titan {serving}, the new schema needs {needed}: stop it first")
-        with _migration_errors(revision):
-            runner.upgrade(path, revision)
-        _say_moved(path, before, look(path))
+    upkeep = open_upkeep(config)
+    with store_errors(), _migration_errors(revision):
+        moved = upkeep.upgrade(revision)
+        unservable = unfit(moved.after)
+        if moved.before == moved.after and revision == "head" and unservable is not None:
+            raise unservable
+    _say_moved(upkeep, moved)
 
 
 @command.command(context_settings={"ignore_unknown_options": True})
@@ -102,68 +108,61 @@ def upgrade(config: Path | None, revision: str) -> None:
 def downgrade(config: Path | None, revision: str, *, delete_documents: bool) -> None:
     """Take the store back to REVISION, or by so many steps (-1), for an earlier version of titan.
 
-    Refused while a server runs.
+    The embedded store's is refused while its server runs. PostgreSQL's is not: servers of the earlier version go on,
+    one that cannot serve what is left ends with exit code 4.
 
     \b
     Example:
       titan db downgrade -1
     """
-    from titan.store.migrations import runner  # noqa: PLC0415
-    from titan.store.sqlite.lock import AlreadyServed, serve_lock  # noqa: PLC0415
-    from titan.store.sqlite.prepare import look  # noqa: PLC0415
-
-    path = embedded_store(load_settings(config).settings)
-    with store_errors():
-        before = look(path)
-        if before is None:
-            raise Refused(f"{path}: there is no schema to go back from")
-        try:
-            with serve_lock(path), _migration_errors(revision):
-                runner.downgrade(path, revision, may_delete_documents=delete_documents)
-        except AlreadyServed as error:
-            raise Refused(f"{error}; stop it first") from None
-        _say_moved(path, before, look(path))
+    upkeep = open_upkeep(config)
+    with store_errors(), _migration_errors(revision):
+        moved = upkeep.downgrade(revision, may_delete_documents=delete_documents)
+    _say_moved(upkeep, moved)
 
 
 @command.command()
 @config_option
 @json_option
 def check(config: Path | None, *, as_json: bool) -> int:
-    """Read the whole store and say what is wrong with it; may run beside a server.
+    """Read the whole store and say what is wrong with it; may run beside servers.
 
-    Exit codes: 0 all is well, 1 damaged, 4 this version cannot serve the schema.
+    In PostgreSQL it reads every row and every file in one read-only transaction, during which vacuum removes nothing
+    newer; damaged pages and indexes that reading does not meet are the business of PostgreSQL's own pg_amcheck.
+
+    Exit codes: 0 all is well, 1 damaged or out of reach, 4 this version cannot serve the schema.
 
     \b
     Example:
       titan db check && systemctl start titan
     """
-    from titan.store.sqlite.check import findings  # noqa: PLC0415
-    from titan.store.sqlite.prepare import look  # noqa: PLC0415
-
-    path = embedded_store(load_settings(config).settings)
+    upkeep = open_upkeep(config)
     with store_errors():
-        found = look(path)
-        wrong = [] if found is None else list(findings(path))
-        unservable = unfit(found)
+        found = upkeep.check()
+    unservable = unfit(found.schema)
+    revision = found.schema and found.schema.revision
     if as_json:
         result = {
-            "store": str(path),
-            "revision": found and found.revision,
+            "kind": upkeep.kind,
+            "store": upkeep.place,
+            "revision": revision,
             "servable": unservable is None,
             "reason": unservable and unservable.reason,
-            "findings": wrong,
+            "findings": found.findings,
+            "not_checked": upkeep.not_checked,
         }
         click.echo(json.dumps(result, indent=2))
     else:
-        for line in wrong:
-            click.echo(f"{path}: {line}", err=True)
-        if wrong:
-            click.echo(f"{path} is damaged; restore a backup with `titan db restore FILE`", err=True)
+        for line in found.findings:
+            click.echo(f"{upkeep.place}: {line}", err=True)
+        if found.findings:
+            click.echo(f"{upkeep.place} is damaged; {upkeep.remedy}", err=True)
         if unservable is not None:
-            click.echo(f"{path}: {unservable}", err=True)
-        elif not wrong:
-            click.echo(f"{path}: all is well, schema {found and found.revision}")
-    return FAILED if wrong else SCHEMA_NOT_READY if unservable is not None else 0
+            click.echo(f"{upkeep.place}: {unservable}", err=True)
+        elif not found.findings:
+            note = f" ({upkeep.not_checked})" if upkeep.not_checked else ""
+            click.echo(f"{upkeep.place}: all is well, schema {revision}{note}")
+    return ExitCode.FAILED if found.findings else ExitCode.SCHEMA if unservable is not None else ExitCode.DONE
 
 
 @command.command()
@@ -171,29 +170,21 @@ def check(config: Path | None, *, as_json: bool) -> int:
 @config_option
 @json_option
 def backup(config: Path | None, file: Path, *, as_json: bool) -> None:
-    """Copy the store to a new FILE, consistent and on disk, while a server goes on writing.
+    """Copy the embedded store to a new FILE, consistent and on disk, while a server goes on writing.
+
+    For PostgreSQL it says which of its tools to use, with the exact command.
 
     \b
     Example:
       titan db backup /var/backups/titan-$(date +%F).db
     """
-    from titan.store.sqlite.backup import BackupFailed, back_up  # noqa: PLC0415
-    from titan.store.sqlite.prepare import look  # noqa: PLC0415
-
-    path = embedded_store(load_settings(config).settings)
-    with store_errors():
-        found = look(path)
-        if found is None:
-            raise Refused(f"there is no store at {path}")
-        try:
-            with _progress("backup") as progress:
-                size = back_up(path, file, progress)
-        except BackupFailed as error:
-            raise Refused(str(error)) from None
+    upkeep = open_upkeep(config)
+    with store_errors(), _progress("backup") as progress:
+        size, schema = upkeep.back_up(file, progress)
     if as_json:
-        click.echo(json.dumps({"file": str(file), "bytes": size, "revision": found.revision}, indent=2))
+        click.echo(json.dumps({"file": str(file), "bytes": size, "revision": schema.revision}, indent=2))
     else:
-        click.echo(f"{file}: {size:,} bytes, schema {found.revision}, checked")
+        click.echo(f"{file}: {size:,} bytes, schema {schema.revision}, checked")
 
 
 @command.command()
@@ -201,37 +192,32 @@ def backup(config: Path | None, file: Path, *, as_json: bool) -> None:
 @config_option
 @json_option
 def restore(config: Path | None, file: Path, *, as_json: bool) -> None:
-    """Put the backup FILE in the place of the store; everything written since is gone.
+    """Put the backup FILE in the place of the embedded store; everything written since is gone.
 
     Refused while a server runs. The file is checked first; then one rename makes it the store. Entity tags and
-    cursors that clients still hold do not fit any more.
+    cursors that clients still hold do not fit any more. For PostgreSQL it says which of its tools to use, with the
+    exact commands.
 
     \b
     Example:
       systemctl stop titan && titan db restore /var/backups/titan-2026-01-31.db && systemctl start titan
     """
-    from titan.store.sqlite.lock import AlreadyServed  # noqa: PLC0415
-    from titan.store.sqlite.restore import RestoreRefused  # noqa: PLC0415
-    from titan.store.sqlite.restore import restore as put_back  # noqa: PLC0415
-
-    path = embedded_store(load_settings(config).settings)
-    with store_errors():
-        try:
-            with _progress("restore") as progress:
-                found = put_back(file, path, progress)
-        except AlreadyServed as error:
-            raise Refused(f"{error}; stop it first") from None
-        except RestoreRefused as error:
-            raise Refused(str(error)) from None
+    upkeep = open_upkeep(config)
+    with store_errors(), _progress("restore") as progress:
+        schema = upkeep.restore(file, progress)
     if as_json:
-        click.echo(json.dumps({"store": str(path), "revision": found.revision}, indent=2))
+        click.echo(json.dumps({"store": upkeep.place, "revision": schema.revision}, indent=2))
     else:
-        click.echo(f"{path}: restored from {file}, schema {found.revision}")
+        click.echo(f"{upkeep.place}: restored from {file}, schema {schema.revision}")
 
 
-def _say_moved(path: Path, before: Schema | None, after: Schema | None) -> None:
-    was, now = (schema.revision if schema else "nothing" for schema in (before, after))
-    click.echo(f"{path}: " + (f"schema {now}, nothing to do" if was == now else f"schema {was} -> {now}"))
+def _say_moved(upkeep: Upkeep, moved: Moved) -> None:
+    was, now = map(_name, (moved.before, moved.after))
+    click.echo(f"{upkeep.place}: " + (f"schema {now}, nothing to do" if was == now else f"schema {was} -> {now}"))
+
+
+def _name(schema: Schema | None) -> str:
+    return schema.revision if schema else "nothing"
 
 
 @contextmanager

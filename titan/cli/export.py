@@ -12,9 +12,9 @@ from typing import BinaryIO, Final
 import click
 import trio
 
-from titan.cli.options import config_option, embedded_store, load_settings
+from titan.cli.options import config_option, load_settings
 from titan.cli.transfer.report import counted, shown
-from titan.cli.transfer.stores import reading, store_errors
+from titan.cli.transfer.stores import Place, reading, store_errors
 from titan.cli.transfer.target import check_target, whole_file
 from titan.exits import ExitCode
 from titan.model.environment import SECTIONS, join
@@ -55,14 +55,14 @@ def command(out: Path, *, ids: tuple[str, ...], file_format: str | None, force: 
     file_format = file_format or (ending if ending in _LATER else "json")
     if file_format in _LATER:
         raise click.UsageError(f"{file_format} comes in a later version; this one writes json")
-    database = embedded_store(load_settings(config).settings)
+    place = load_settings(config).settings.database.place
     wanted = tuple(dict.fromkeys(ids))
     try:
         with store_errors():
             if out == STDOUT:
-                count = trio.run(_to_stdout, database, wanted)
+                count = trio.run(_to_stdout, place, wanted)
             else:
-                count = trio.run(partial(_to_file, database, check_target(out, overwrite=force), wanted, force=force))
+                count = trio.run(partial(_to_file, place, check_target(out, overwrite=force), wanted, force=force))
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise  # the reader of standard output has gone; the program as a whole deals with that
@@ -71,16 +71,16 @@ def command(out: Path, *, ids: tuple[str, ...], file_format: str | None, force: 
     return ExitCode.DONE
 
 
-async def _to_stdout(database: Path, ids: Sequence[str]) -> int:
+async def _to_stdout(place: Place, ids: Sequence[str]) -> int:
     # Signals do what they do by default: they must end us also while a reader that does not read holds us in a write.
-    async with reading(database) as store:
+    async with reading(place) as store:
         return await _write(store, sys.stdout.buffer, ids)
 
 
-async def _to_file(database: Path, target: Path, ids: Sequence[str], *, force: bool) -> int:
+async def _to_file(place: Place, target: Path, ids: Sequence[str], *, force: bool) -> int:
     # From before there is a file to be cleaned away, a signal cancels instead of ending the process.
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with reading(database) as store, trio.open_nursery() as nursery:
+        async with reading(place) as store, trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
             with whole_file(target, overwrite=force) as file:
                 count = await _write(store, file, ids)

@@ -9,14 +9,14 @@ from typing import Final
 import click
 import trio
 
-from titan.cli.options import config_option, embedded_store, json_option, load_settings
+from titan.cli.options import config_option, json_option, load_settings
 from titan.cli.transfer.files import PATH, Found, find
 from titan.cli.transfer.importer import Importer, Policy
 from titan.cli.transfer.progress import progress
 from titan.cli.transfer.report import JsonReport, Report, TableReport
 from titan.cli.transfer.rows import Row, Status
 from titan.cli.transfer.settling import Existing
-from titan.cli.transfer.stores import StoreFailed, store_errors, writing
+from titan.cli.transfer.stores import Place, StoreFailed, store_errors, writing
 from titan.exits import ExitCode
 
 STOP_S: Final = 10.0
@@ -71,7 +71,7 @@ def command(
         report = TableReport(sys.stdout, [file.path for file in found], verbose=verbose)
     try:
         with store_errors(), progress(found) as advance:
-            stopped = trio.run(_import, embedded_store(settings), Policy(lenient, existing), found, report.add, advance)
+            stopped = trio.run(_import, settings.database.place, Policy(lenient, existing), found, report.add, advance)
     except StoreFailed as error:
         report.close(error.message)
         raise
@@ -80,13 +80,13 @@ def command(
 
 
 async def _import(
-    database: Path,
+    place: Place,
     policy: Policy,
     found: Sequence[Found],
     record: Callable[[Row], None],
     advance: Callable[[int], None],
 ) -> str | None:
-    async with writing(database) as store, trio.open_nursery() as nursery:
+    async with writing(place) as store, trio.open_nursery() as nursery:
         importer = Importer(store, policy, record)
         nursery.start_soon(_stop_on_signal, importer, nursery.cancel_scope)
         await importer.run(found, advance)

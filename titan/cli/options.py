@@ -10,7 +10,6 @@ import click
 from titan.exits import ExitCode
 
 if TYPE_CHECKING:
-    from titan.settings import Settings
     from titan.settings_load import Loaded
 
 config_option = click.option(
@@ -44,12 +43,3 @@ def load_settings(config: Path | None, arguments: Mapping[str, object] | None = 
         return load(os.environ, config=config, arguments=arguments)
     except SettingsError as error:
         raise BadSettings(str(error)) from None
-
-
-def embedded_store(settings: "Settings") -> Path:
-    """Return the embedded store's file. Raises a one-line error where the documents are in PostgreSQL."""
-    if settings.database.postgres_url is not None:
-        raise click.ClickException(
-            "this command works on the embedded store only, so far; DATABASE_URL names PostgreSQL"
-        )
-    return settings.database.sqlite_path

@@ -69,6 +69,12 @@ def test_it_is_shown_without_secrets():
     assert isinstance(url, PostgresUrl)
 
 
+def test_for_postgresqls_own_tools_it_has_what_they_need_and_no_secret():
+    url = parse("postgresql+asyncpg://titan:secret@a,b/x%20y?ssl=require&sslpassword=secret&pgbouncer=true")
+    assert url.for_tools == "postgresql://titan@a:5432,b:5432/x%20y?sslmode=require&target_session_attrs=read-write"
+    assert parse("postgresql://titan:secret@a/d").for_tools == "postgresql://titan@a:5432/d"
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -91,6 +97,9 @@ def test_it_is_shown_without_secrets():
         ("postgresql://u@h/d?target_session_attrs=standby", "read-write, primary, any"),
         ("postgresql://u@h/d?pgbouncer=maybe", "auto, true, false"),
         ("postgresql://u@h/d?pgbouncer", "OPTION=VALUE"),
+        ("postgresql://u:p/q@h/d", "%2F for /"),
+        ("postgresql://u:1?q@h/d", "%3F for ?"),
+        ("postgresql://u@h/d?application_name=a@b", "%40 for @"),
     ],
 )
 def test_what_is_wrong_is_named(text, named):

@@ -1,7 +1,7 @@
 """Opening the store for a command, and what its failures mean for people and exit codes."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +9,8 @@ import click
 import trio
 
 from titan.exits import ExitCode
-from titan.store.contract import StoreDamaged, StoreUnavailable
+from titan.store.contract import Store, StoreDamaged, StoreUnavailable
+from titan.store.postgres.url import PostgresUrl
 from titan.store.schema import SchemaUnfit, unfit
 from titan.store.sqlite.client import WriterFailed
 from titan.store.sqlite.prepare import DataFolderUnusable, look
@@ -17,7 +18,7 @@ from titan.store.sqlite.store import SqliteStore, open_sqlite_store
 
 E = TypeVar("E", bound=BaseException)
 
-writing = open_sqlite_store
+Place = PostgresUrl | Path
 
 
 class StoreFailed(click.ClickException):
@@ -31,8 +32,27 @@ class SchemaFailed(StoreFailed):
 
 
 @asynccontextmanager
-async def reading(path: Path) -> AsyncIterator[SqliteStore]:
+async def writing(place: Place) -> AsyncIterator[Store]:
+    """Open the store to write into it. An embedded one is made or migrated if that is due, PostgreSQL never."""
+    async with _postgres(place) if isinstance(place, PostgresUrl) else open_sqlite_store(place) as store:
+        yield store
+
+
+@asynccontextmanager
+async def reading(place: Place) -> AsyncIterator[Store]:
     """Open an existing store without changing anything: it is neither made nor migrated."""
+    async with _postgres(place) if isinstance(place, PostgresUrl) else _existing_file(place) as store:
+        yield store
+
+
+def _postgres(url: PostgresUrl) -> AbstractAsyncContextManager[Store]:
+    from titan.store.postgres.opening import open_postgres_store  # noqa: PLC0415  (its driver costs 0.1 s)
+
+    return open_postgres_store(url)
+
+
+@asynccontextmanager
+async def _existing_file(path: Path) -> AsyncIterator[Store]:
     found = await trio.to_thread.run_sync(look, path)
     if found is None:
         raise DataFolderUnusable(f"there is no store at {path}")

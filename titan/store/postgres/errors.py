@@ -35,12 +35,14 @@ class Trouble(Enum):
     BUSY = auto()  # a time-out or a limit of the server: this request cannot be served now
     FULL = auto()  # no room on the disk
     DAMAGED = auto()  # the server found its files to be wrong
+    FORBIDDEN = auto()  # this user lacks a right, which its administrator can give
 
 
 _BY_STATE = {
     "25006": Trouble.READ_ONLY,  # read_only_sql_transaction
     "40001": Trouble.AGAIN,  # serialization_failure
     "40P01": Trouble.AGAIN,  # deadlock_detected
+    "42501": Trouble.FORBIDDEN,  # insufficient_privilege
     "42P01": Trouble.LOST,  # undefined_table: a table of ours that is not there was there when this connected
     "53100": Trouble.FULL,  # disk_full
     "55P03": Trouble.BUSY,  # lock_not_available
@@ -106,6 +108,8 @@ def as_contract(error: Exception) -> StoreUnavailable | StoreDamaged | None:
             return StoreDamaged(words(error))
         case Trouble.FULL:
             return StoreFull(f"the database has no room: {words(error)}")
+        case Trouble.FORBIDDEN:
+            return StoreUnavailable(f"the database refuses: {words(error)}")
         case Trouble.BUSY:
             return StoreUnavailable(f"the database is busy: {words(error)}")
         case _:

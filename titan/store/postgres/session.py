@@ -79,6 +79,11 @@ class Session:
         row: Row | None = await self._connection.fetchrow(sql, *args)
         return row
 
+    async def rows(self, sql: str, *args: object) -> Sequence[Row]:
+        """Run one statement in the transaction that is open; return its rows."""
+        rows: Sequence[Row] = await self._connection.fetch(sql, *args)
+        return rows
+
     async def read_row(self, sql: str, *args: object) -> Row | None:
         """Run one reading statement in a transaction of its own."""
         rows = await self.read_rows(sql, *args)
@@ -90,14 +95,10 @@ class Session:
         A statement alone is a transaction, in one round trip; behind a pooler it needs the explicit one.
         """
         if not self.is_pooled:
-            return await self._fetch(sql, *args)
+            return await self.rows(sql, *args)
         await self._connection.execute(self._begin_read)
-        rows = await self._fetch(sql, *args)
+        rows = await self.rows(sql, *args)
         await self._connection.execute("COMMIT")
-        return rows
-
-    async def _fetch(self, sql: str, *args: object) -> Sequence[Row]:
-        rows: Sequence[Row] = await self._connection.fetch(sql, *args)
         return rows
 
     # --- transactions that write ---

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 DEFAULT_PORT = 5432
 SCHEMES = ("postgresql", "postgresql+asyncpg", "postgres")
 
+DEFAULT_SSL_MODE = "prefer"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
 PASSED_ON = (*FILES, "sslmode", "sslpassword", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version")
@@ -83,6 +84,15 @@ class PostgresUrl:
         return f"postgresql://{user}{','.join(map(str, self.hosts))}/{quote(self.database)}"
 
     @property
+    def for_tools(self) -> str:
+        """The URL for PostgreSQL's own tools: with its TLS options, without any secret."""
+        options = [(name, value) for name, value in self.driver_options if name != "sslpassword"]
+        options = [option for option in options if option != ("sslmode", DEFAULT_SSL_MODE)]
+        if len(self.hosts) > 1:
+            options.append(("target_session_attrs", self.target))
+        return f"{self}?{urlencode(options)}" if options else str(self)
+
+    @property
     def driver_dsn(self) -> str:
         """A URL that holds `driver_options` and nothing else."""
         return f"postgresql://?{urlencode(self.driver_options)}" if self.driver_options else "postgresql://"
@@ -93,6 +103,11 @@ def parse(url: str) -> PostgresUrl:
     shape = _SHAPE.fullmatch(url)
     if shape is None or shape["scheme"] not in SCHEMES:
         raise BadUrl("must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    if "@" in (shape["database"] or "") or "@" in (shape["query"] or ""):
+        # Else a part of the password would be taken for a host or a database, and shown.
+        raise BadUrl(
+            "has an @ behind a / or ?: in user and password write %2F for / and %3F for ?, elsewhere %40 for @"
+        )
     options = _options(shape["query"] or "")
     database = unquote(shape["database"] or "")
     if not database:
@@ -149,7 +164,7 @@ def _options(query: str) -> dict[str, str]:
 
 
 def _check_tls(options: dict[str, str]) -> None:
-    mode = options.setdefault("sslmode", "prefer")
+    mode = options.setdefault("sslmode", DEFAULT_SSL_MODE)
     if mode not in SSL_MODES:
         raise BadUrl(f"sslmode={mode} is none of {', '.join(SSL_MODES)}")
     for name in FILES:
