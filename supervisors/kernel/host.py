@@ -84,10 +84,13 @@ class Host:
         self._scope.cancel()
         return True
 
-    def impose(self, error: Exception) -> None:
-        """Cancel the child and let its run count as ended by this error."""
+    def impose(self, error: Exception) -> bool:
+        """Cancel the child and let its run count as ended by this error; False if there is such an error already."""
+        if self._imposed is not None:
+            return False
         self._imposed = error
         self._scope.cancel()
+        return True
 
     async def run(self, body: Callable[[Context], Awaitable[None]]) -> None:
         """Run the child to its end and post it. Only what is not an `Exception` is raised again."""

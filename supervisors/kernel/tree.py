@@ -45,13 +45,10 @@ class Tree:
     def fail_child(self, path: str, error: Exception) -> bool:
         """For tests of a program: cancel what runs at this path and let it count as a crash with this error.
 
-        False if nothing runs there now; `KeyError` if the tree has no such path.
+        False if nothing runs there now, or it was failed already; `KeyError` if the tree has no such path.
         """
         host = self._nodes[path].host
-        if host is None:
-            return False
-        host.impose(error)
-        return True
+        return host is not None and host.impose(error)
 
     def request_stop(self) -> None:
         """Ask for the ordered stop of the whole tree, without waiting for it."""

@@ -120,12 +120,15 @@ class Oracle:
         self.last_exit[path] = event
         self.up.discard(path)
         self.stuck.discard(path)
+        own_leash_is_out = self.leash_is_out(path)
         if (gave_up := self.runs.pop(path, Run()).gave_up) is not None:
             self.expect(gave_up in flat(event.error), f"{path} gave up but ended with {event.error!r}")
         self.leash_ends.pop(path, None)
         above = path.rpartition("/")[0]
         if not above:
             return
+        if event.reason is ExitReason.LEASH:
+            self.expect(own_leash_is_out or self.leash_is_out(above), f"{path} was ended by a leash that holds")
         run, spec = self.runs[above], self.specs[path]
         expected = event.asked or path in run.condemned
         run.condemned.discard(path)

@@ -46,7 +46,7 @@ class Actor:
         self.path = ""
         self.running = self.is_up = self.leaving = False
         self.leash: LeashHandle | None = None
-        self._began_at = 0.0
+        self.began_at = 0.0
         self._order = ""
         self._ordered: trio.Event
         self._ctx: Context
@@ -54,13 +54,13 @@ class Actor:
     async def run(self, ctx: Context) -> None:
         self.world.oracle.expect(not self.running, f"two instances of {ctx.name}")
         self.leash, self._ctx, self._ordered, self._order = ctx.leash, ctx, trio.Event(), ""
-        self.running, self.leaving, self._began_at = True, False, trio.current_time()
+        self.running, self.leaving, self.began_at = True, False, trio.current_time()
         self.world.on_begin(self)
         own_end = False
         try:
             if self.start == "fail":
                 own_end = True
-                raise self.world.boom(self)
+                raise self.world.boom(self.path)
             await trio.sleep(1e6 if self.start == "silent" else float(self.start))
             ctx.started()
             self.is_up = not ctx.stop_requested.is_set()
@@ -68,7 +68,7 @@ class Actor:
             await self._work()
             own_end = bool(self._order)
             if self._order == "crash":
-                raise self.world.boom(self)
+                raise self.world.boom(self.path)
         finally:
             self.leaving = True
             if not own_end:
@@ -93,7 +93,7 @@ class Actor:
             await trio.sleep(self.clean_up_s)
 
     async def _leave(self) -> None:
-        silent = not self.is_up and trio.current_time() - self._began_at >= self.start_s
+        silent = not self.is_up and trio.current_time() - self.began_at >= self.start_s - 1e-6
         if not silent:
             self.world.on_asked(self)
         if self.clean_up_s:
@@ -101,7 +101,11 @@ class Actor:
                 await trio.sleep(self.clean_up_s)
         if self.fails_clean_up:
             self.running = self.is_up = False
-            raise self.world.boom(self)
+            raise self.world.boom(self.path)
+
+    @property
+    def above(self) -> str:
+        return self.path.rpartition("/")[0]
 
     @property
     def start_s(self) -> float:
@@ -203,9 +207,18 @@ class World:
 
     # --- what the actors do ---
 
-    def boom(self, actor: Actor) -> Boom:
-        self.booms.append(Boom(f"{actor.path} #{len(self.booms)}"))
+    def boom(self, path: str) -> Boom:
+        """An error that must be found again."""
+        self.booms.append(Boom(f"{path} #{len(self.booms)}"))
         return self.booms[-1]
+
+    def fail(self, path: str) -> None:
+        assert self.tree
+        boom = self.boom(path)
+        if self.tree.fail_child(path, boom):
+            self.oracle.runs[path].ending = True
+        else:
+            self.booms.remove(boom)
 
     def runs_now(self, path: str) -> bool:
         return any(actor.running for leaf, actor in self.actors.items() if f"{leaf}/".startswith(f"{path}/"))
@@ -218,6 +231,7 @@ class World:
         if actor.leash is not None:
             self._note_leash(above, actor.leash)
         run = oracle.runs[above]
+        oracle.expect(path not in run.finished, f"{path} began although it had ended for good")
         before, after = oracle.siblings(path)
         if oracle.supervisor(above).strategy is Strategy.ONE_FOR_ONE:
             in_order = path in run.begun or run.begun >= set(before)
@@ -252,6 +266,9 @@ class World:
         for path, actor in self.actors.items():
             idle_too_long = actor.running and not actor.leaving and oracle.leash_is_out(path.rpartition("/")[0])
             oracle.expect(not idle_too_long, f"{path} runs although its leash ran out")
+            silent = actor.running and not actor.is_up and not actor.leaving and not oracle.is_ending(actor.above)
+            too_long = silent and trio.current_time() - actor.began_at > actor.start_s + 1e-6
+            oracle.expect(not too_long, f"{path} has been silent since {actor.began_at}")
         if self.tree is not None:
             for node in self.tree.snapshot().walk():
                 self._check_node(node)
@@ -269,6 +286,8 @@ class World:
         run, states = oracle.runs[node.path], {child.path: child.state for child in node.children}
         oracle.expect(not run.undecided, f"{run.undecided} ended and nobody cares")
         for path, state in states.items():
+            if state is State.FINISHED:
+                oracle.expect(path in run.finished, f"{path} does not come back")
             if state is State.BACKOFF:
                 oracle.expect(now < run.due[path], f"{path} is in back-off after its time")
         down = [path for path, state in states.items() if state is State.DOWN]
@@ -291,7 +310,7 @@ class World:
             oracle.expect(starts[path] == self.ups[path], f"{path}: {starts[path]} starts of {self.ups[path]}")
             ended = sum(event.path == path for event in exits)
             oracle.expect(ended == self.begins[path], f"{path}: {ended} exits of {self.begins[path]}")
-        leaves = [leaf for event in exits if event.path in self.actors for leaf in flat(event.error)]
+        leaves = [leaf for event in exits for leaf in flat(event.error)]
         for boom in self.booms:
             found = sum(leaf is boom for leaf in leaves)
             oracle.expect(found == 1, f"{boom!r} was reported {found} times")
