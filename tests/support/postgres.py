@@ -14,12 +14,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 QUICK = {
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",  # a killed server keeps the page cache, so nothing tested here depends on it; it halves the time
     "full_page_writes": "off",
@@ -117,11 +116,24 @@ def _alive(pid: int) -> bool:
 
 
 class Postgres:
-    """One server process with its own data folder and port."""
+    """One server process with its own data folder, address and port.
 
-    def __init__(self, data: Path, *, port: int, settings: Mapping[str, str] | None = None) -> None:
+    `prefix` is put before its program, which then has to become PostgreSQL's user by itself.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        port: int,
+        settings: Mapping[str, str] | None = None,
+        host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.data = data
         self.port = port
+        self.host = host
+        self.prefix = prefix
         self.settings = {**QUICK, **(settings or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -132,23 +144,29 @@ class Postgres:
 
     def url(self, database: str = "postgres", *, user: str = "titan", query: str = "") -> str:
         """Return a URL of one of its databases; `titan` is no superuser."""
-        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}{'?' + query if query else ''}"
+        return f"postgresql://{user}@{self.host}:{self.port}/{database}{'?' + query if query else ''}"
 
     # --- life ---
 
     def start(self, *, wait: bool = True, **settings: str) -> Self:
         """Start it; with `wait`, return once it accepts connections. `settings` hold for this start only."""
         assert self._process is None
-        chosen = {**self.settings, **settings, "port": str(self.port)}
+        chosen = {"listen_addresses": self.host, **self.settings, **settings, "port": str(self.port)}
         with (self.data / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [programs() / "postgres", "-D", self.data, *(f"--{key}={value}" for key, value in chosen.items())],
+                [
+                    *self.prefix,
+                    programs() / "postgres",
+                    "-D",
+                    self.data,
+                    *(f"--{key}={value}" for key, value in chosen.items()),
+                ],
                 cwd="/",
                 env={"PATH": os.defpath, "LC_ALL": "C"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                **as_postgres(),
+                **({} if self.prefix else as_postgres()),
             )
         if wait:
             self.wait_until_accepting()
@@ -157,7 +175,7 @@ class Postgres:
     def wait_until_accepting(self) -> None:
         """Return once it accepts connections; fail with its log if it ends before."""
         ends = time.monotonic() + START_DEADLINE_S
-        ready = [str(programs() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready = [str(programs() / "pg_isready"), "-q", "-h", self.host, "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode != 0:
             assert self._process is not None
             assert self._process.poll() is None, f"the server ended:\n{self.log()}"
@@ -273,21 +291,25 @@ class Postgres:
             process.kill()
             process.communicate()
 
-    def standby(self, *, synchronous: bool = True) -> "Postgres":
+    def standby(self, *, synchronous: bool = True, host: str = "127.0.0.1", port: int = 0) -> "Postgres":
         """Copy it into a streaming standby, started; with `synchronous` every commit waits for it from now on."""
         folder = make_folder()
         name = f"standby_{folder.name[-8:]}"
-        source = f"host=127.0.0.1 port={self.port} user=postgres application_name={name}"
+        source = f"host={self.host} port={self.port} user=postgres application_name={name}"
         run("pg_basebackup", "-D", str(folder), "-R", "-d", source, "-X", "stream", "-c", "fast")
-        other = Postgres(folder, port=free_port(), settings=self.settings).start()
+        other = Postgres(folder, port=port or free_port(), settings=self.settings, host=host).start()
         if synchronous:
             self.psql(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
             self.psql("SELECT pg_reload_conf()")
-            ends = time.monotonic() + START_DEADLINE_S
-            while self.psql(f"SELECT sync_state FROM pg_stat_replication WHERE application_name = '{name}'") != "sync":
-                assert time.monotonic() < ends, other.log()
-                time.sleep(0.02)
+            self.wait_for_synchronous_standby()
         return other
+
+    def wait_for_synchronous_standby(self) -> None:
+        """Return once there is one that commits wait for."""
+        ends = time.monotonic() + START_DEADLINE_S
+        while self.psql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") != "1":
+            assert time.monotonic() < ends, self.log()
+            time.sleep(0.02)
 
     def promote(self) -> None:
         """Make a standby the primary and wait until it is."""
