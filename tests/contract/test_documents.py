@@ -7,8 +7,8 @@ import unicodedata
 import pytest
 
 from tests.support.store_documents import document, submodel
-from titan.model.identifiers import MAX_ID_CHARACTERS
 from titan.store.contract import (
+    MAX_ID_CHARACTERS,
     AlreadyExists,
     Created,
     Deleted,

@@ -13,9 +13,9 @@ import click
 import trio
 
 from titan.cli.options import config_option, load_settings
-from titan.cli.transfer.report import counted, shown
 from titan.cli.transfer.stores import Place, reading, store_errors
 from titan.cli.transfer.target import check_target, whole_file
+from titan.cli.transfer.words import counted, shown
 from titan.exits import ExitCode
 from titan.model.environment import SECTIONS, join
 from titan.store.contract import Kind, Store

@@ -12,7 +12,7 @@ import click
 from titan.cli.options import json_option
 from titan.cli.transfer.files import PATH, Found, find
 from titan.cli.transfer.reading import Item, RejectedFile, RejectedItem, Repeat, Repeats, Source, id_of, open_source
-from titan.cli.transfer.report import counted, named, shown
+from titan.cli.transfer.words import counted, named, shown
 from titan.exits import ExitCode
 from titan.model.documents import Unacceptable, prepare
 from titan.model.verification import Violation

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from quart import Response as QuartResponse
@@ -26,12 +26,22 @@ from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
 from titan.http.paths import Mounts
 from titan.http.site import Answer, Site
-from titan.telemetry.health import Readiness
 
 PREFIXES = ("", "/api/v3.1", "/api/v3")
 """Clients use either; all are the same API."""
 
 RETRY_AFTER_S = 1
+
+
+class Readiness(Protocol):
+    """What this instance can serve now."""
+
+    @property
+    def can_serve(self) -> bool:
+        """True where a balancer may send requests here."""
+
+    def as_jsonable(self) -> Mapping[str, Any]:
+        """Give the body of `/health/ready`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +158,7 @@ def _live(probes: Probes) -> QuartResponse:
 
 def _ready(probes: Probes) -> QuartResponse:
     readiness = probes.ready()
-    return _json(200 if readiness.can_serve else 503, readiness_json(readiness))
-
-
-def readiness_json(readiness: Readiness) -> dict[str, Any]:
-    """Return the body of `/health/ready`."""
-    return {
-        "status": readiness.status,
-        "checks": {
-            name: {"status": check.status, "since": check.since, "detail": check.detail}
-            for name, check in readiness.checks.items()
-        },
-    }
+    return _json(200 if readiness.can_serve else 503, readiness.as_jsonable())
 
 
 def _metrics(metrics: Callable[[str], tuple[bytes, str]]) -> QuartResponse:

@@ -9,8 +9,7 @@ import binascii
 import re
 from dataclasses import dataclass
 
-MAX_ID_CHARACTERS = 2048
-"""Identifier length of the metamodel (IDTA-01001 3.1), in characters."""
+from titan.store.contract import MAX_ID_CHARACTERS
 
 _MAX_ENCODED = -(-MAX_ID_CHARACTERS * 4 * 4 // 3)  # four bytes a character at most, four digits for three bytes
 _TEXT = re.compile("[\\x09\\x0a\\x0d\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]*")

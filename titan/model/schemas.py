@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from aas_core3_1 import types as aas
 
-from titan.model.identifiers import MAX_ID_CHARACTERS
+from titan.store.contract import MAX_ID_CHARACTERS
 
 Schema = dict[str, Any]
 

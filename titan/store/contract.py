@@ -31,8 +31,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from titan.model.identifiers import MAX_ID_CHARACTERS
 from titan.store.blobs import Blobs
+
+MAX_ID_CHARACTERS = 2048
+"""Identifier length of the metamodel (IDTA-01001 3.1), in characters: every store takes ids that long."""
 
 IDEMPOTENCY_KEPT_S = 24 * 3600
 """How long an idempotency record answers a retry (interfaces: 24 h)."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Status(StrEnum):
@@ -68,6 +69,16 @@ class Readiness:
     def can_serve(self) -> bool:
         """True where a balancer may send requests here."""
         return self.status != "unready"
+
+    def as_jsonable(self) -> dict[str, Any]:
+        """Give the body of `/health/ready`."""
+        return {
+            "status": self.status,
+            "checks": {
+                name: {"status": check.status, "since": check.since, "detail": check.detail}
+                for name, check in self.checks.items()
+            },
+        }
 
 
 def readiness(checks: Mapping[str, CheckResult], *, draining: bool = False) -> Readiness:

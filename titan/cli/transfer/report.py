@@ -4,36 +4,16 @@ File names, ids and messages come from outside: whatever a terminal would obey i
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
 
 from titan.cli.transfer.rows import Row, Status
-from titan.model.identifiers import MAX_ID_CHARACTERS
-from titan.printable import printable
+from titan.cli.transfer.words import named, shown
 
 MAX_LISTED: Final = 100
 """Lines of one table; what is beyond is counted. `--json` and `--verbose` list everything."""
-
-MAX_SHOWN: Final = MAX_ID_CHARACTERS
-"""Characters of one text; every id that may be one is shown whole."""
-
-
-def shown(text: str) -> str:
-    """Return the text as it may be shown in a terminal: one line, nothing that moves the cursor, not endless."""
-    return printable(text) if len(text) <= MAX_SHOWN else printable(text[:MAX_SHOWN]) + "…"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def named(path: Path) -> str:
-    """Return a file's name as JSON can hold it; names need not be UTF-8."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def as_jsonable(row: Row) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from titan.cli.transfer.report import shown
 from titan.cli.transfer.rows import Row, Status
+from titan.cli.transfer.words import shown
 
 _UNBOUNDED = 100_000  # characters; wider than any line of ours
 
