@@ -14,7 +14,8 @@ from pathlib import Path
 from tests.bench import http, load, processes, twins
 from tests.bench.figures import Figure, Run, Target, Unmeasurable, at_least, at_most, number
 from tests.support import nginx
-from tests.support.postgres import as_postgres, forget_template, programs, running_server
+from tests.support.postgres import forget_template, running_server
+from tests.support.postgres_programs import as_postgres, programs
 from tests.support.postgres_store import fresh_database
 from tests.support.server import ROOT, clean_environment, serving
 from tests.support.traffic import traffic

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.installation import Installation, installed
-from tests.support.postgres import Postgres, make_folder, make_server, run, running_server
+from tests.support.postgres import Postgres, make_server, running_server
+from tests.support.postgres_programs import make_folder, run
 from tests.support.server import PROGRAM
 
 QUICK_SERVER = {"max_connections": "40"}

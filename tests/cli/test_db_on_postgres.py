@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from tests.cli.conftest import EXAMPLE, Titan
-from tests.support.postgres import Postgres, free_port, programs, running_server
+from tests.support.postgres import Postgres, running_server
+from tests.support.postgres_programs import free_port, programs
 from tests.support.server import clean_environment, serving
 from titan.store.schema import NEWEST_SCHEMA
 

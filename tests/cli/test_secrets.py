@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import EXAMPLE, Titan
-from tests.support.postgres import free_port
+from tests.support.postgres_programs import free_port
 from tests.support.server import Server, serving
 
 MARKER = "m4rk3r"

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.postgres import START_DEADLINE_S, Postgres, as_postgres, free_port, make_folder, programs
+from tests.support.postgres import Postgres
+from tests.support.postgres_programs import START_DEADLINE_S, as_postgres, free_port, make_folder, programs
 
 SETTINGS = """
 [databases]

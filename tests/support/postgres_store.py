@@ -55,12 +55,17 @@ class Opened:
         await until(lambda: self.check.result.status is status, within_s=within_s, what=f"database {status}")
 
 
+def migrated_database(server: Postgres, name: str) -> None:
+    """Make a database with the current schema."""
+    on_postgres.upgrade(parse(server.create_database(name)))
+
+
 @contextmanager
 def fresh_database(server: Postgres) -> Iterator[str]:
     """A new database with the current schema on a server, by its name; dropped at the end."""
     name = f"titan_{next(_numbers)}"
     if not server.psql(f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
-        on_postgres.upgrade(parse(server.create_database(TEMPLATE)))
+        migrated_database(server, TEMPLATE)
     server.create_database(name, template=TEMPLATE)
     yield name
     server.drop_database(name)

@@ -13,7 +13,7 @@ from tests.support.postgres import Postgres, running_server
 from tests.support.postgres_store import fresh_database, opened
 from tests.support.store_documents import document
 from titan.store.contract import Created, Idempotency, IdempotencyRunning, Kind, OutcomeUnknown, Replayed, WriteMode
-from titan.store.postgres import writes
+from titan.store.postgres import write_sql, writes
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ async def test_a_replay_is_not_told_before_the_standby_has_what_it_tells(it, sta
 
 @pytest.mark.parametrize("cut", ["the document is deleted again"], indirect=True)
 async def test_control_a_replay_that_writes_nothing_does_not_wait(it, cut, monkeypatch):
-    monkeypatch.setattr(writes, "_WAIT_FOR_STANDBY", "SELECT 1")
+    monkeypatch.setattr(write_sql, "WAIT_FOR_STANDBY", "SELECT 1")
     with trio.fail_after(1):
         assert isinstance(await it.store.write(document(), WriteMode.CREATE, idempotency=KEY), Replayed)
 

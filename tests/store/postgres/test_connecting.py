@@ -12,7 +12,8 @@ import pytest
 import trustme
 import uvloop
 
-from tests.support.postgres import Postgres, give_to_postgres, make_folder, running_server
+from tests.support.postgres import Postgres, running_server
+from tests.support.postgres_programs import give_to_postgres, make_folder
 from tests.support.postgres_store import QUICK
 from titan.store.postgres.connector import Connector
 from titan.store.postgres.errors import Unreachable

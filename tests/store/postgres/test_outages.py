@@ -66,11 +66,11 @@ async def test_a_killed_server_is_noticed_at_once_and_used_again_when_it_is_back
         async with load.running():
             await in_thread(server.kill)
             await it.wait(Status.DOWN, within_s=2)
+            await until(lambda: any("Connection refused" in reason for reason in load.reasons))
             await in_thread(server.start)
             await it.wait(Status.UP, within_s=3)
         assert load.outcomes["unavailable"] > 0
         assert load.slowest_s < 2
-        assert any("Connection refused" in reason for reason in load.reasons)
         await load.assert_nothing_lost()
         await until(lambda: it.database.statistics.in_use == 0)  # those that were cancelled are proven well aside
         assert_no_exit(it)

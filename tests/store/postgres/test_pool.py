@@ -1,7 +1,9 @@
 """The pool under load: bounded in connections, in length and time of its queue; nobody gets a connection in doubt."""
 
+import asyncio
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -9,7 +11,7 @@ from functools import partial
 import pytest
 import trio
 
-from tests.support.postgres_store import QUICK, opened
+from tests.support.postgres_store import PATIENT, QUICK, opened
 from tests.support.store_documents import document
 from tests.support.waiting import until
 from titan.store.contract import Kind, StoreUnavailable, WriteMode
@@ -174,6 +176,29 @@ async def test_connections_live_no_longer_than_their_age_in_use_or_not(postgres,
             f" WHERE datname = '{database}'",
         )
         assert float(oldest) < 1.2
+
+
+async def test_an_instance_that_froze_in_a_transaction_holds_its_locks_for_a_limited_time(url):
+    async with opened(url, limits=replace(PATIENT, idle_in_transaction_s=0.3)) as it:
+        await it.store.write(document(), WriteMode.CREATE)
+
+        async def freeze(session) -> None:
+            await session.begin("SELECT FROM titan_document FOR UPDATE")
+            frozen.set()
+            await asyncio.sleep(1)
+            await session.commit()
+
+        async def be_frozen() -> None:
+            with pytest.raises(StoreUnavailable):
+                await it.island.run(it.database.use, freeze)
+
+        frozen = threading.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(be_frozen)
+            await until(frozen.is_set)
+            begun = trio.current_time()
+            await it.store.write(document(text="new"), WriteMode.PUT)
+            assert trio.current_time() - begun < 0.8
 
 
 async def test_how_long_callers_wait_is_observed(url):

@@ -8,8 +8,9 @@ A document's writer locks the row of each file that it begins to name, and a swe
 is either named first and stays, or goes first and cannot be named.
 """
 
+from titan.store.codes import KIND
 from titan.store.contract import Kind
-from titan.store.postgres.codes import KIND, NOW_MS
+from titan.store.postgres.codes import NOW_MS
 from titan.store.postgres.session import Session
 
 EXAMINED_AT_ONCE = 100

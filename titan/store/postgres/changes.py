@@ -2,8 +2,9 @@
 
 from hashlib import blake2b
 
+from titan.store.codes import KIND_OF
 from titan.store.contract import Change, Changes, ChangesGone
-from titan.store.postgres.codes import CHANGE_OF, KIND_OF
+from titan.store.postgres.codes import CHANGE_OF
 from titan.store.postgres.session import Row, Session
 from titan.store.postgres.snapshots import FIRST, IDENTITY_BYTES, Cursor, Snapshot
 
@@ -57,13 +58,9 @@ async def changes(session: Session, after: str | None, limit: int) -> Changes | 
     here, now = _identity(rows[0]), Snapshot.parse(rows[0]["snapshot"])
     if after is not None and not _is_kept(cursor, here, now, rows[0]["trimmed"]):
         return ChangesGone()
-    window = cursor.telling or now.coarsened()
-    told = [row for row in rows[:limit] if row["xid"] is not None and window.sees(row["xid"])]
-    if len(rows) > limit:
-        behind = Cursor(here, cursor.seen, window, rows[limit - 1]["revision"])
-    else:
-        behind = Cursor(here, window)
-    return Changes(tuple(map(_change, told)), str(behind))
+    found = [row for row in rows if row["revision"] is not None]
+    window, behind = cursor.advance(here, now, [row["revision"] for row in found], limit)
+    return Changes(tuple(_change(row) for row in found[:limit] if window.sees(row["xid"])), str(behind))
 
 
 async def cursor(session: Session) -> str:

@@ -3,18 +3,8 @@
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from titan.store.contract import ChangeType, Created, Deleted, Done, Field, Kind, Replaced, Term
-
-KIND = {Kind.SHELL: 1, Kind.SUBMODEL: 2, Kind.CONCEPT_DESCRIPTION: 3}
-KIND_OF = {number: kind for kind, number in KIND.items()}
-
-FIELD = {
-    Field.ID_SHORT: 1,
-    Field.SEMANTIC_ID: 2,
-    Field.ASSET_ID: 3,
-    Field.IS_CASE_OF: 4,
-    Field.DATA_SPECIFICATION: 5,
-}
+from titan.store.codes import KIND
+from titan.store.contract import ChangeType, Created, Deleted, Done, Kind, Replaced
 
 CREATED, REPLACED, DELETED = 1, 2, 3
 CHANGE_OF = {CREATED: ChangeType.CREATED, REPLACED: ChangeType.UPDATED, DELETED: ChangeType.DELETED}
@@ -24,12 +14,6 @@ NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 POSITION_STEP = 1 << 20
 """Distance of neighbouring elements: 20 insertions at the same place before a submodel is numbered anew."""
-
-
-def term(value: Term) -> tuple[int, bytes]:
-    """Return a term as it is indexed. 16 bytes: two values meet by chance once in 2^64 terms."""
-    digest = blake2b(value.value.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    return FIELD[value.field], digest
 
 
 def pack_terms(terms: Iterable[tuple[int, bytes]]) -> bytes:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from titan.store.codes import KIND, spliced
 from titan.store.contract import Kind, Page, Stored, StoreDamaged
-from titan.store.postgres.codes import KIND, digest, pack_terms, terms_of
+from titan.store.postgres.codes import digest, pack_terms, terms_of
 from titan.store.postgres.session import Row, Session
 
 PAGE_MAX_BYTES = 16 << 20
@@ -100,6 +101,5 @@ def _page(terms: int, *, with_blobs: bool) -> str:
 def _stored(row: Row) -> Stored:
     header: bytes = row["header"]
     if row["has_elements"]:
-        comma = b"" if header == b"{}" else b","
-        header = b"".join((header[:-1], comma, b'"submodelElements":[', row["elements"] or b"", b"]}"))
+        header = spliced(header, row["elements"] or b"")
     return Stored(row["id"], row["revision"], row["modified_ms"], header)

@@ -12,7 +12,7 @@ transactions were numbered under its lock (`writes`).
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 IDENTITY_BYTES = 8
@@ -79,6 +79,25 @@ class Cursor:
         if self.telling is not None:
             packed += self.telling.pack() + _pack(self.revision)
         return urlsafe_b64encode(packed).decode().rstrip("=")
+
+    def advance(
+        self,
+        identity: bytes,
+        now: Snapshot,
+        revisions: Sequence[int],
+        limit: int,
+        *,
+        max_bytes: int = SNAPSHOT_MAX_BYTES,
+    ) -> tuple[Snapshot, "Cursor"]:
+        """Return the snapshot that is being told and the cursor behind the first `limit` changes that were found.
+
+        `revisions` are those of the changes found, one more than `limit` where there are more. Of them those are told
+        that the snapshot sees.
+        """
+        window = self.telling or now.coarsened(max_bytes)
+        if len(revisions) > limit:
+            return window, Cursor(identity, self.seen, window, revisions[limit - 1])
+        return window, Cursor(identity, window)
 
     @classmethod
     def parse(cls, text: str) -> "Cursor | None":

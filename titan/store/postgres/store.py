@@ -6,6 +6,7 @@ from typing import TypeVar, TypeVarTuple
 import trio
 
 from titan.island import Island, IslandDown
+from titan.store.codes import term
 from titan.store.contract import (
     MAX_POSITION,
     Changes,
@@ -26,7 +27,7 @@ from titan.store.contract import (
     WriteOutcome,
     is_id,
 )
-from titan.store.postgres import changes, codes, reads, writes
+from titan.store.postgres import changes, reads, writes
 from titan.store.postgres.blobs import PostgresBlobs
 from titan.store.postgres.database import Database
 from titan.store.postgres.session import Session
@@ -62,7 +63,7 @@ class PostgresStore:
         with_blobs: bool = False,
     ) -> Page:
         """Return up to `limit` documents created after position `after` that carry all `terms`."""
-        wanted = sorted({codes.term(term) for term in terms})
+        wanted = sorted({term(each) for each in terms})
         return await self._use(reads.page, kind, wanted, min(after, MAX_POSITION), limit, with_blobs)
 
     async def write(

@@ -5,8 +5,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from titan.store.codes import KIND, KIND_OF, spliced
 from titan.store.contract import MAX_POSITION, Change, Changes, ChangesGone, Kind, Page, Stored, is_id
-from titan.store.sqlite.codes import CHANGE_OF, KIND, KIND_OF
+from titan.store.sqlite.codes import CHANGE_OF
 
 PAGE_MAX_BYTES = 16 << 20
 """A page ends early at this size, so that no list can fill the memory."""
@@ -166,6 +167,4 @@ def _stored(db: sqlite3.Connection, row: Row, *, with_blobs: bool) -> Stored:
     if not has_elements:
         return Stored(document_id, revision, modified_ms, header)
     elements = b",".join([content for (content,) in db.execute(_ELEMENTS[with_blobs], (n,))])
-    comma = b"" if header == b"{}" else b","
-    body = b"".join((header[:-1], comma, b'"submodelElements":[', elements, b"]}"))
-    return Stored(document_id, revision, modified_ms, body)
+    return Stored(document_id, revision, modified_ms, spliced(header, elements))

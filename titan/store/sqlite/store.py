@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 import trio
 
 from titan.store.blob_folder import BlobFolder
+from titan.store.codes import KIND, term
 from titan.store.contract import (
     Changes,
     ChangesGone,
@@ -107,7 +108,7 @@ class SqliteStore:
         with_blobs: bool = False,
     ) -> Page:
         """Return up to `limit` documents created after position `after` that carry all `terms`."""
-        wanted = sorted({codes.term(term) for term in terms})
+        wanted = sorted({term(each) for each in terms})
         read = partial(queries.page, kind=kind, terms=wanted, after=after, limit=limit, with_blobs=with_blobs)
         if len(wanted) <= 1:  # with more there is no telling how much has to be looked through
             try:
@@ -141,7 +142,7 @@ class SqliteStore:
         """Delete a document; `NotFound` where there is none."""
         if not is_id(document_id):
             return NotFound()
-        return outcome(await self.writer.call(wire.DELETE, codes.KIND[kind], document_id, condition(precondition)))
+        return outcome(await self.writer.call(wire.DELETE, KIND[kind], document_id, condition(precondition)))
 
     async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
         """Return committed changes behind a cursor."""
