@@ -13,10 +13,12 @@ import trio
 from tests.support.sqlite_files import fresh_database
 from tests.support.store_documents import document
 from tests.support.waiting import until
-from titan.store.contract import Created, Kind, Replaced, WriteMode
+from titan.store.blob_folder import BlobFolder
+from titan.store.contract import Created, Document, Kind, Replaced, WriteMode
 from titan.store.migrations import runner
 from titan.store.schema import NEWEST_SCHEMA, SchemaUnfit
 from titan.store.sqlite.backup import BackupFailed, back_up
+from titan.store.sqlite.blobs import blob_folder
 from titan.store.sqlite.check import findings
 from titan.store.sqlite.lock import AlreadyServed, serve_lock
 from titan.store.sqlite.prepare import identity
@@ -66,10 +68,10 @@ async def test_a_backup_made_while_writes_go_on_is_one_moment_of_them(path, tmp_
 
 
 def test_a_backup_is_one_private_file(path, tmp_path):
-    size = back_up(path, tmp_path / "copy.db")
+    made = back_up(path, tmp_path / "copy.db")
     copy = tmp_path / "copy.db"
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert copy.stat().st_size == size
+    assert (copy.stat().st_size, 0) == (made.size, made.files)
     assert sorted(found.name for found in tmp_path.iterdir()) == ["copy.db", "data"]
     assert copy.read_bytes()[18:20] == b"\x01\x01", "not in WAL mode: nothing beside the file belongs to it"
 
@@ -114,7 +116,8 @@ async def test_a_restore_brings_back_what_was_and_nothing_since(path, tmp_path):
     assert restore(tmp_path / "copy.db", path).revision == NEWEST_SCHEMA
     assert await texts(path) == {"urn:a": "then"}
     assert list(findings(path)) == []
-    assert sorted(found.name for found in path.parent.iterdir()) == ["titan.db", "titan.db-turn", "titan.lock"]
+    left = {found.name for found in path.parent.iterdir()} - {"titan.db-wal", "titan.db-shm"}
+    assert left == {"titan.db", "titan.db-turn", "titan.lock"}
 
 
 async def test_revisions_never_repeat_after_a_restore_and_the_identity_is_another(path, tmp_path):
@@ -216,3 +219,71 @@ async def test_a_backup_of_an_earlier_schema_is_restored_and_upgraded_at_the_nex
 def test_a_missing_backup_is_said(path, tmp_path):
     with pytest.raises(RestoreRefused, match="there is no file"):
         restore(tmp_path / "none.db", path)
+
+
+async def store_with_file(path: Path, content: bytes) -> str:
+    """Make a document that names a file of that content; return the file's key."""
+    async with open_sqlite_store(path) as store:
+        async with store.blobs.upload() as upload:
+            await upload.write(content)
+            key = await upload.finish()
+        await store.write(Document(Kind.SHELL, "urn:file", b"{}", blobs=frozenset({key})), WriteMode.PUT)
+    return key
+
+
+async def read_file(path: Path, key: str) -> bytes:
+    async with SqliteStore(path) as store:
+        return b"".join([piece async for piece in store.blobs.read(key)])
+
+
+async def test_files_go_along(path, tmp_path):
+    old = await store_with_file(path, b"then" * 100_000)
+    made = back_up(path, tmp_path / "copy.db")
+    assert made.files == 1
+    new = await store_with_file(path, b"now" * 100_000)
+    restore(tmp_path / "copy.db", path)
+    assert await read_file(path, old) == b"then" * 100_000
+    assert list(findings(path)) == []
+    assert not BlobFolder(blob_folder(path)).file(new).exists(), "a file that no row tells of would stay for ever"
+    elsewhere = tmp_path / "elsewhere" / "titan.db"
+    restore(tmp_path / "copy.db", elsewhere)
+    assert await read_file(elsewhere, old) == b"then" * 100_000
+    assert list(findings(elsewhere)) == []
+
+
+@pytest.mark.parametrize("harm", ["missing", "changed"])
+async def test_a_file_that_is_not_as_it_came_spoils_the_backup_and_is_named(path, tmp_path, harm):
+    key = await store_with_file(path, b"content")
+    file = BlobFolder(blob_folder(path)).file(key)
+    if harm == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(b"other")
+    with pytest.raises(BackupFailed, match=key):
+        back_up(path, tmp_path / "copy.db")
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["data"]
+
+
+async def test_a_backup_whose_files_were_left_behind_is_refused(path, tmp_path):
+    await store_with_file(path, b"content")
+    back_up(path, tmp_path / "copy.db")
+    (tmp_path / "copy.db").rename(tmp_path / "moved.db")
+    before = path.read_bytes()
+    with pytest.raises(RestoreRefused, match="named and not there"):
+        restore(tmp_path / "moved.db", path)
+    assert path.read_bytes() == before
+
+
+async def test_a_folder_of_files_is_not_replaced_either(path, tmp_path):
+    await store_with_file(path, b"content")
+    (tmp_path / "copy.db-blobs").mkdir()
+    with pytest.raises(BackupFailed, match="blobs exists already"):
+        back_up(path, tmp_path / "copy.db")
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["copy.db-blobs", "data"]
+
+
+async def test_a_restored_database_is_written_to_while_it_is_read(path, tmp_path):
+    """It is in WAL mode from the start: to change the mode later the writer would need the file for itself."""
+    back_up(path, tmp_path / "copy.db")
+    restore(tmp_path / "copy.db", path)
+    assert path.read_bytes()[18:20] == b"\x02\x02"

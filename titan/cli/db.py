@@ -174,17 +174,21 @@ def backup(config: Path | None, file: Path, *, as_json: bool) -> None:
 
     For PostgreSQL it says which of its tools to use, with the exact command.
 
+    Files that documents name, such as thumbnails, are copied into the folder FILE-blobs; keep the two together.
+
     \b
     Example:
       titan db backup /var/backups/titan-$(date +%F).db
     """
     upkeep = open_upkeep(config)
     with store_errors(), _progress("backup") as progress:
-        size, schema = upkeep.back_up(file, progress)
+        made = upkeep.back_up(file, progress)
     if as_json:
-        click.echo(json.dumps({"file": str(file), "bytes": size, "revision": schema.revision}, indent=2))
+        shown = {"file": str(file), "bytes": made.size, "files": made.files, "revision": made.schema.revision}
+        click.echo(json.dumps(shown, indent=2))
     else:
-        click.echo(f"{file}: {size:,} bytes, schema {schema.revision}, checked")
+        files = f", {made.files} files in {file.name}-blobs" if made.files else ""
+        click.echo(f"{file}: {made.size:,} bytes, schema {made.schema.revision}{files}, checked")
 
 
 @command.command()

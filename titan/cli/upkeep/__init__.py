@@ -34,6 +34,17 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class BackedUp:
+    """What a backup holds."""
+
+    schema: Schema
+    size: int
+    """Bytes of the database."""
+    files: int
+    """How many files of documents; they are in the folder `FILE-blobs`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Current:
     """What a database says of itself."""
 
@@ -73,8 +84,8 @@ class Upkeep(Protocol):
         """Read everything and say what is wrong."""
         ...
 
-    def back_up(self, file: Path, progress: Progress) -> tuple[int, Schema]:
-        """Copy it to a new file; return how many bytes that has, and its schema."""
+    def back_up(self, file: Path, progress: Progress) -> BackedUp:
+        """Copy it to a new file."""
         ...
 
     def restore(self, file: Path, progress: Progress) -> Schema:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from titan.cli.upkeep import Checked, Current, Moved, Progress, Refused
+from titan.cli.upkeep import BackedUp, Checked, Current, Moved, Progress, Refused
 from titan.store.migrations import runner
 from titan.store.schema import Fit, Schema, judge, version_key
 from titan.store.sqlite.backup import BackupFailed, back_up
@@ -59,15 +59,16 @@ class EmbeddedUpkeep:
         found = look(self._path)
         return Checked(found, [] if found is None else list(findings(self._path)))
 
-    def back_up(self, file: Path, progress: Progress) -> tuple[int, Schema]:
+    def back_up(self, file: Path, progress: Progress) -> BackedUp:
         """Copy it to a new file while a server goes on writing."""
         found = look(self._path)
         if found is None:
             raise Refused(f"there is no store at {self._path}")
         try:
-            return back_up(self._path, file, progress), found
+            made = back_up(self._path, file, progress)
         except BackupFailed as error:
             raise Refused(str(error)) from None
+        return BackedUp(found, made.size, made.files)
 
     def restore(self, file: Path, progress: Progress) -> Schema:
         """Put a backup in its place, unless a server runs."""

@@ -4,7 +4,7 @@ import asyncio
 import shlex
 from pathlib import Path
 
-from titan.cli.upkeep import Checked, Current, Moved, Progress, Refused
+from titan.cli.upkeep import BackedUp, Checked, Current, Moved, Progress, Refused
 from titan.store.migrations import on_postgres
 from titan.store.postgres.check import examine
 from titan.store.postgres.tools import look
@@ -47,7 +47,7 @@ class PostgresUpkeep:
         """Read every row and every file."""
         return Checked(*asyncio.run(examine(self._url)))
 
-    def back_up(self, file: Path, progress: Progress) -> tuple[int, Schema]:  # noqa: ARG002
+    def back_up(self, file: Path, progress: Progress) -> BackedUp:  # noqa: ARG002
         """Say how PostgreSQL is backed up."""
         raise Refused(
             "PostgreSQL is backed up with its own tools. This database, consistent, while servers go on writing:\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from titan.store.schema import Fit, Schema, judge, unfit
 from titan.store.sqlite.backup import Progress, copy, sync, unseen
+from titan.store.sqlite.backup_files import FileDamaged, copy_files, remove_strays
 from titan.store.sqlite.check import findings
 from titan.store.sqlite.lock import serve_lock
 from titan.store.sqlite.prepare import look, make_folder
@@ -25,7 +26,7 @@ class RestoreRefused(Exception):
 
 
 def restore(source: Path, path: Path, progress: Progress = unseen) -> Schema:
-    """Replace the database at `path` by the backup `source`; return the schema that it has now.
+    """Replace the database at `path`, and its files, by the backup `source`; return the schema that it has now.
 
     Refused while a server or another command uses the database, and for a file that is not sound. The change is one
     rename: a crash leaves the old database or the new one. The new one gets a new identity and its revisions jump, so
@@ -38,7 +39,7 @@ def restore(source: Path, path: Path, progress: Progress = unseen) -> Schema:
     try:
         with serve_lock(path):
             return _replace(source, path, found, progress)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, FileDamaged) as error:
         raise RestoreRefused(f"nothing was restored: {error}") from error
 
 
@@ -67,11 +68,13 @@ def _replace(source: Path, path: Path, found: Schema, progress: Progress) -> Sch
             raise RestoreRefused("another command is writing to the database; try again when it has ended")
         _make_other(part, _highest_revision(path))
         sync(part)
+        copy_files(part, source, path)  # harmless to the old database: what it does not name it does not see
         with _alone(path):
             for end in _BESIDE:
                 path.with_name(path.name + end).unlink(missing_ok=True)
             part.replace(path)
             sync(path.parent)
+            remove_strays(path)
     finally:
         turn.close()
         for leftover in (part, *(part.with_name(part.name + end) for end in _BESIDE)):
@@ -91,6 +94,7 @@ def _make_other(part: Path, highest: int) -> None:
             (max(drawn or 0, highest) + SEQUENCE_JUMP,),
         )
         db.execute("COMMIT")
+        db.execute("PRAGMA journal_mode = WAL")  # now, while nobody reads: the change needs the file for itself
 
 
 def _highest_revision(path: Path) -> int:
