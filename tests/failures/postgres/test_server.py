@@ -48,6 +48,14 @@ def test_others_take_all_connections_and_none_is_left(here):
     assert report.refused > 0
 
 
+def test_others_take_all_connections_but_that_by_which_an_instance_watches(here):
+    """Who watches is not enough to serve: the instance says that it cannot, and nothing of it crashes."""
+    report = play(here, faults.PoolCrowdedOut(), QUICK, seed=8)
+
+    assert report.findings == []
+    assert report.refused > 0
+
+
 def test_somebody_locks_the_table(here):
     """The server is well, so the instances stay ready; who finds every connection busy is told so at once."""
     fault = faults.TableLocked()

@@ -153,11 +153,11 @@ class _Spell:
             try:
                 await self._renew_probe()
                 await self._look()
+                self.pool.sweep()
+                if self.pool.refused is not None:
+                    await self.pool.grow(self.pool.statistics.open + 1)
             except FAILURES as error:
                 return words(error)
-            self.pool.sweep()
-            if self.pool.refused is not None:
-                await self.pool.grow(self.pool.statistics.open + 1)
 
     async def _renew_probe(self) -> None:
         assert self._probe is not None

@@ -92,6 +92,8 @@ def words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     text = str(error).strip().partition("\n")[0] or type(error).__name__
+    if isinstance(error, asyncpg.InternalClientError):
+        return f"the server ended the connection ({text})"
     if isinstance(error, asyncpg.TooManyConnectionsError):
         return f"too many connections ({text})"
     return text

@@ -125,7 +125,7 @@ class Pool:
         return None
 
     async def _new_one(self) -> Session | None:
-        """Open a connection; None where there may be no more, or no more can be had and others are in use."""
+        """Open a connection; None where there may be no more, or no more can be had and there are others."""
         if len(self._taken) + self._opening >= self._limits.pool_size or time.monotonic() < self._no_new_one_before:
             return None
         self._opening += 1
@@ -133,7 +133,7 @@ class Pool:
             session = await self._connect()
         except Unreachable as error:
             self.refused = error.reason
-            if not self._taken:
+            if not (self._taken or self._idle):
                 raise
             self._no_new_one_before = time.monotonic() + REFUSED_PAUSE_S
             return None
