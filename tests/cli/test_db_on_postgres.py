@@ -12,6 +12,7 @@ from tests.cli.conftest import EXAMPLE, Titan
 from tests.support.postgres import Postgres, running_server
 from tests.support.postgres_programs import free_port, programs
 from tests.support.server import clean_environment, serving
+from titan.store.migrations import on_postgres
 from titan.store.schema import NEWEST_SCHEMA
 
 OLDER = f"{int(NEWEST_SCHEMA) - 1:04}"
@@ -203,6 +204,19 @@ def test_a_missing_right_is_one_line(titan, monkeypatch, postgres, empty):
     postgres.psql("DROP ROLE guest")
     assert ended.code == 1
     assert ended.err == "Error: the database refuses: permission denied for schema public\n"
+
+
+def test_a_lock_that_is_never_let_go_is_one_line_that_names_who_holds_it(titan, monkeypatch, postgres, database):
+    monkeypatch.setattr(on_postgres, "PAUSE_S", 0.05)
+    monkeypatch.setattr(on_postgres, "PATIENCE_S", 2.0)
+    with postgres.session("BEGIN; LOCK TABLE titan_idempotency", database):
+        pid = postgres.psql("SELECT pid FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL")
+        ended = titan("db", "downgrade", "0001")
+    assert ended.code == 1
+    assert ended.err == (
+        f"Error: a table was in use for 2 s by process {pid} (psql); end that, or try again later;"
+        " the schema is 0002 now\n"
+    )
 
 
 @pytest.fixture(scope="module")

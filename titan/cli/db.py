@@ -226,7 +226,7 @@ def _name(schema: Schema | None) -> str:
 
 @contextmanager
 def _migration_errors(revision: str) -> Iterator[None]:
-    """Say in one line what kept a migration from being made; the database is as it was."""
+    """Say in one line what kept a migration from being made."""
     from titan.store.migrations import runner  # noqa: PLC0415
 
     try:

@@ -41,14 +41,13 @@ _NOTE = """
 INSERT INTO titan_schema (one, revision, oldest_program) VALUES (1, $1, $2)
 ON CONFLICT (one) DO UPDATE SET revision = excluded.revision, oldest_program = excluded.oldest_program
 """
+# Of another user's session nothing but its number may be seen.
 _WHO = """
-SELECT string_agg(who, ', ') AS who FROM (
-  SELECT format('process %s (%s, since %s)', a.pid, coalesce(nullif(a.application_name, ''), a.backend_type),
-    to_char(now() - a.xact_start, 'HH24:MI:SS')) AS who
-  FROM pg_stat_activity a
-  WHERE a.pid <> pg_backend_pid() AND now() - a.xact_start > interval '1 s' AND EXISTS (
-    SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.granted AND l.database = a.datid
-      AND l.relation IN (SELECT oid FROM pg_class WHERE relname LIKE 'titan\\_%')
+SELECT string_agg(concat('process ', pid, ' (' || nullif(application_name, '') || ')'), ', ') AS who FROM (
+  SELECT a.pid, a.application_name FROM pg_stat_activity a
+  WHERE a.pid <> pg_backend_pid() AND coalesce(now() - a.xact_start > interval '1 s', true) AND EXISTS (
+    SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+    WHERE l.pid = a.pid AND l.granted AND l.database = a.datid AND c.relname LIKE 'titan\\_%'
   )
   ORDER BY a.xact_start LIMIT 5
 ) AS holders
@@ -119,11 +118,15 @@ async def _step(session: Session, scripts: Sequence[Script], here: int, *, up: b
 
 
 async def _in_use(session: Session) -> str:
-    """Say who keeps the tables locked, as far as this user may see it."""
+    """Say who keeps the tables locked, as far as this user may see it, and how far it came."""
     await session.begin()
+    found = await schema_of(session)
     row = await session.row(_WHO)
     who = row and row["who"]
-    return f"a table was in use for {PATIENCE_S:.0f} s{f' by {who}' if who else ''}; end that, or try again later"
+    return (
+        f"a table was in use for {PATIENCE_S:.0f} s{f' by {who}' if who else ''}; end that, or try again later; "
+        f"the schema is {found.revision if found else 'none'} now"
+    )
 
 
 async def _refuse_to_delete_documents(session: Session) -> None:

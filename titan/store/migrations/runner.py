@@ -25,7 +25,7 @@ TURN_S = 30.0
 
 
 class NotMigrated(Exception):
-    """Nothing was changed; the text says why."""
+    """The revision was not reached; the text says why. A step that was not made has changed nothing."""
 
 
 class BrokenChain(NotMigrated):
