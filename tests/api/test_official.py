@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.client import Client, url
 from tests.support.documents import complete_concept_description, complete_shell, complete_submodel
+from tests.support.forms import CONTENT_TYPE, file_form
 from tests.support.official import check, check_schema, members
 from tests.support.shared import shared
 from titan.model.schemas import schemas_of
@@ -55,6 +56,39 @@ async def test_every_status_of_a_repository(client, path, parameter, make):
         *(("POST", status) for status in (201, 400, 409, 415)),
         *(("GET", status) for status in (200, 400, 404, 406, 412)),
         *(("PUT", status) for status in (201, 204, 400, 412)),
+        *(("DELETE", status) for status in (204, 404, 412)),
+    }
+
+
+async def test_every_status_of_a_thumbnail(client):
+    """But for the type of a picture: the files have `application/octet-stream` alone, where others answer its own."""
+    shell: dict[str, Any] = complete_shell()
+    await client("POST", "/shells", shell)
+    seen = set()
+
+    async def call(method: str, identifier: str, body: Any = None, /, **headers: str) -> None:
+        answer = await client(method, f"{url('/shells', identifier)}/asset-information/thumbnail", body, **headers)
+        seen.add((method, answer.status))
+        check(answer, method, "/shells/{aasIdentifier}/asset-information/thumbnail")
+
+    form = {"content_type": CONTENT_TYPE}
+    file = file_form(b"any", "any.bin", "application/pdf")
+    await call("GET", shell["id"])  # of the test document's own thumbnail there is no file
+    await call("PUT", shell["id"], file, **form)
+    await call("PUT", shell["id"], b"no form", **form)
+    await call("PUT", shell["id"], file, content_type="image/png")
+    await call("PUT", shell["id"], file, if_match='"0"', **form)
+    await call("PUT", "none", file, **form)
+    await call("GET", shell["id"])
+    await call("GET", shell["id"], if_match='"0"')
+    await call("GET", "none")
+    await call("DELETE", shell["id"], if_match='"0"')
+    await call("DELETE", shell["id"])
+    await call("DELETE", shell["id"])
+    await call("DELETE", "none")
+    assert seen == {
+        *(("GET", status) for status in (200, 404, 412)),
+        *(("PUT", status) for status in (204, 400, 404, 412, 415)),
         *(("DELETE", status) for status in (204, 404, 412)),
     }
 

@@ -50,7 +50,7 @@ def test_nothing_is_made_before_there_is_something_to_keep(folder):
     assert folder.look(KEY) is None
     assert folder.remove_leftovers() == 0
     folder.part().discard()
-    assert list(folder.keys()) == []
+    assert list(folder.all_keys()) == []
     assert not folder.path.exists()
 
 
@@ -105,7 +105,7 @@ def test_leftovers_are_recognised_and_finished_files_stay(folder):
     assert folder.remove_leftovers() == 1
     assert files(folder) == [key]
     unfinished.discard()
-    assert list(folder.keys()) == [key]
+    assert list(folder.all_keys()) == [key]
 
 
 @pytest.mark.parametrize(

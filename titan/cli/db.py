@@ -172,7 +172,8 @@ def check(config: Path | None, *, as_json: bool) -> int:
 def backup(config: Path | None, file: Path, *, as_json: bool) -> None:
     """Copy the embedded store to a new FILE, consistent and on disk, while a server goes on writing.
 
-    For PostgreSQL it says which of its tools to use, with the exact command.
+    Uploaded files, where there are any, stand beside it in the folder FILE-blobs and belong to the backup. For
+    PostgreSQL it says which of its tools to use, with the exact command.
 
     Files that documents name, such as thumbnails, are copied into the folder FILE-blobs; keep the two together.
 
@@ -196,7 +197,7 @@ def backup(config: Path | None, file: Path, *, as_json: bool) -> None:
 @config_option
 @json_option
 def restore(config: Path | None, file: Path, *, as_json: bool) -> None:
-    """Put the backup FILE in the place of the embedded store; everything written since is gone.
+    """Put the backup FILE (with FILE-blobs) in the place of the embedded store; what was written since is gone.
 
     Refused while a server runs. The file is checked first; then one rename makes it the store. Entity tags and
     cursors that clients still hold do not fit any more. For PostgreSQL it says which of its tools to use, with the

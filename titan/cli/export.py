@@ -44,6 +44,9 @@ def command(out: Path, *, ids: tuple[str, ...], file_format: str | None, force: 
     nothing else worth keeping: the order of documents and empty sections of an imported file are not kept. What
     others write meanwhile may be in it or not.
 
+    JSON carries no files: a thumbnail that was uploaded goes as the path that names it, which works again in the store
+    that has the file (`titan db backup` takes files along).
+
     \b
     Example:
       titan export backup.json

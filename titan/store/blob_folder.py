@@ -56,7 +56,7 @@ class BlobFolder:
         """Remove a file, if it is there."""
         self.file(key).unlink(missing_ok=True)
 
-    def keys(self) -> Iterator[str]:
+    def all_keys(self) -> Iterator[str]:
         """Yield the keys of all files."""
         for shard in self.path.glob("[0-9a-f][0-9a-f]"):
             yield from (entry.name for entry in shard.iterdir() if is_key(entry.name))

@@ -33,7 +33,7 @@ def remove_strays(database: Path) -> None:
     """Remove files that the database knows nothing of; only where no other process uses it."""
     folder = BlobFolder(blob_folder(database))
     known = set(_keys(database, "SELECT key FROM blob"))
-    for key in set(folder.keys()) - known:
+    for key in set(folder.all_keys()) - known:
         folder.remove(key)
 
 

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from titan.store.schema import Fit, Schema, judge, unfit
@@ -74,12 +74,19 @@ def _replace(source: Path, path: Path, found: Schema, progress: Progress) -> Sch
                 path.with_name(path.name + end).unlink(missing_ok=True)
             part.replace(path)
             sync(path.parent)
-            remove_strays(path)
     finally:
         turn.close()
         for leftover in (part, *(part.with_name(part.name + end) for end in _BESIDE)):
             leftover.unlink(missing_ok=True)
+        _tidy(path)
     return found
+
+
+def _tidy(path: Path) -> None:
+    """Remove the files of the lost time, or, where the old database stays, those that came for the new one."""
+    if path.exists():
+        with suppress(sqlite3.Error):  # the old one, damaged: what it names cannot be told, so all is kept
+            remove_strays(path)
 
 
 def _make_other(part: Path, highest: int) -> None:
@@ -93,6 +100,8 @@ def _make_other(part: Path, highest: int) -> None:
             "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)",
             (max(drawn or 0, highest) + SEQUENCE_JUMP,),
         )
+        if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'blob'").fetchone():
+            db.execute("DELETE FROM blob WHERE key NOT IN (SELECT key FROM blob_use)")  # a backup does not have those
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")  # now, while nobody reads: the change needs the file for itself
 
