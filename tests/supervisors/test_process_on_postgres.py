@@ -6,8 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.supervisors.test_process import SHELL, node, one_line, run_serve, wait_for_restart
+from tests.supervisors.support import node, one_line, run_serve, wait_for_restart
 from tests.support import hooked
+from tests.support.documents import shell
 from tests.support.postgres import Postgres
 from tests.support.postgres_store import fresh_database
 from tests.support.server import Server, free_port, serving
@@ -22,8 +23,8 @@ def url(postgres):
 def test_two_instances_serve_one_database(url, tmp_path):
     settings = {"DATABASE_URL": url}
     with serving(tmp_path / "a", settings=settings) as a, serving(tmp_path / "b", settings=settings) as b:
-        assert httpx.post(f"{a.url}/shells", json=SHELL).status_code == 201
-        assert httpx.get(f"{b.url}/shells").json()["result"] == [SHELL]
+        assert httpx.post(f"{a.url}/shells", json=shell()).status_code == 201
+        assert httpx.get(f"{b.url}/shells").json()["result"] == [shell()]
         for server in (a, b):
             ready = httpx.get(f"{server.url}/health/ready").json()
             assert ready["checks"]["database"]["status"] == "up"
@@ -40,7 +41,6 @@ def test_the_pool_is_shown_as_metrics(url, tmp_path):
 
 
 def test_an_actor_of_the_store_that_crashes_is_restarted(url, tmp_path):
-
     settings = {"DATABASE_URL": url, "HOOK_SOCKET": str(tmp_path / "hook")}
     with serving(tmp_path / "a", settings=settings, program=hooked.PROGRAM) as server:
         for path in ("titan/stores/database", "titan/stores/island"):

@@ -56,6 +56,18 @@ def free_port() -> int:
         return port
 
 
+def is_ready(port: int) -> bool:
+    """Ask `/health/ready` of the server on this port once."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 class Server:
     """One `python -m titan serve`. `data_dir` is kept when it stops, so it can be started again on it."""
 
@@ -97,14 +109,7 @@ class Server:
 
     def is_ready(self) -> bool:
         """Ask `/health/ready` once."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
-        try:
-            connection.request("GET", "/health/ready")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return is_ready(self.port)
 
     def wait_ready(self, timeout_s: float = READY_S) -> None:
         """Return once it is ready; raise `ServerFailed` when it ends before or takes longer."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -111,26 +110,6 @@ def test_status_draws_the_tree_of_a_real_server(server):
     assert "running" in done.stdout
 
 
-def test_systemd_is_told_of_the_whole_life(tmp_path: Path):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(20)
-        settings = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"}
-        with serving(tmp_path / "data", settings=settings) as server:
-            said = manager.recv(4096).decode().splitlines()
-            while "READY=1" not in said:
-                assert said in (["WATCHDOG=1"], ["STATUS=database up"])
-                said = manager.recv(4096).decode().splitlines()
-            assert f"MAINPID={server.pid}" in said
-            assert manager.recv(4096) == b"WATCHDOG=1"
-            assert manager.recv(4096) == b"WATCHDOG=1"
-            server.terminate()
-            assert server.wait() == 0
-        said = []
-        while "STOPPING=1" not in said:
-            said = manager.recv(4096).decode().splitlines()
-
-
 def test_standard_output_that_nobody_reads_holds_up_nothing(tmp_path: Path):
     read, write = os.pipe()
     try:
@@ -162,21 +141,3 @@ def test_standard_output_whose_reader_went_away_is_counted_and_ends_nothing(tmp_
             assert server.logs() == ""
     finally:
         os.close(write)
-
-
-def test_listening_for_everybody_is_refused_and_with_leave_warned_about_at_every_start(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-m", "titan", "serve", "--host", "0.0.0.0", "--port", "0"],
-        env=clean_environment({"TITAN_DATA_DIR": str(tmp_path / "no")}),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "TITAN_SECURITY__ALLOW_ANONYMOUS=true" in done.stderr
-    assert not (tmp_path / "no").exists()
-    settings = {"TITAN_HOST": "0.0.0.0", "TITAN_SECURITY__ALLOW_ANONYMOUS": "true", "TITAN_LOG_FORMAT": "json"}
-    with serving(tmp_path / "data", settings=settings) as server:
-        assert lines(server)[0]["level"] == "warning"
-        assert "ANYONE who can reach 0.0.0.0" in json.dumps(lines(server)[0])

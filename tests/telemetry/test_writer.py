@@ -2,19 +2,11 @@
 
 import contextlib
 import os
-import time
-from collections.abc import Callable
 
 import pytest
 
+from tests.support.waiting import wait_until
 from titan.telemetry.writer import LineWriter
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.002)
 
 
 def read_all(fd: int) -> bytes:
@@ -60,7 +52,7 @@ def test_lines_arrive_whole_and_in_order(pipe):
 def test_the_first_line_after_silence_comes_at_once(pipe):
     read, write, _ = pipe
     writer = LineWriter(write)
-    until(lambda: writer._idle, "the thread did not get idle")
+    wait_until(lambda: writer._idle, what="the thread's rest")
     writer.write(b"now\n")
     assert os.read(read, 100) == b"now\n"
     assert writer.close(5)
@@ -73,7 +65,7 @@ def test_a_reader_that_does_not_read_holds_up_nobody_and_learns_how_much_is_miss
     writer = LineWriter(write, notice=lambda dropped: b"missing %d\n" % dropped, max_queued_bytes=10_000)
     line = b"x" * 99 + b"\n"
     writer.write(line)
-    until(lambda: not writer._lines, "the thread did not take the line")
+    wait_until(lambda: not writer._lines, what="the taking of the line")
     for _ in range(149):
         writer.write(line)
     assert writer.dropped == 50  # 10,000 bytes are 100 lines
@@ -90,7 +82,7 @@ def test_a_reader_that_went_away_is_counted_and_ends_nothing(pipe):
     writer = LineWriter(write)
     close(read)
     writer.write(b"one\n")
-    until(lambda: writer.dropped == 1, "the loss was not counted")
+    wait_until(lambda: writer.dropped == 1, what="the count of the loss")
     writer.write(b"two\n")
     assert writer.close(5)
     assert writer.dropped == 2
@@ -100,7 +92,7 @@ def test_a_full_disk_is_counted_and_writing_goes_on_when_there_is_room():
     full = os.open("/dev/full", os.O_WRONLY)
     writer = LineWriter(full, notice=lambda dropped: b"missing %d\n" % dropped)
     writer.write(b"lost\n")
-    until(lambda: writer.dropped == 1, "the loss was not counted")
+    wait_until(lambda: writer.dropped == 1, what="the count of the loss")
     read, write = os.pipe()
     os.dup2(write, full)
     os.close(write)
