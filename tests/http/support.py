@@ -213,10 +213,3 @@ def text_of(reply: Reply) -> str:
     found = re.search(rb'"text":"([^"]*)"', reply.body)
     assert found, reply
     return found[1].decode()
-
-
-async def wait_for(condition: Callable[[], bool], *, within_s: float = 5) -> None:
-    """Wait until it is so; it is looked at often, because it is nothing that could be waited for."""
-    with trio.fail_after(within_s):
-        while not condition():  # noqa: ASYNC110
-            await trio.sleep(0.005)

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator
 import pytest
 import trio
 
-from tests.http.support import echo, pages, running, text_of, wait_for
+from tests.http.support import echo, pages, running, text_of
+from tests.support.waiting import until
 from titan.api.messages import Request, Response
 from titan.api.operation import Operation
 from titan.http import compression
@@ -43,7 +44,7 @@ async def test_a_sane_request_id_comes_back_and_names_errors(given):
         reply = await client.ask(f"GET /unknown\nX-Request-ID: {given}")
         assert reply.headers["x-request-id"] == given
         assert json.loads(reply.body)["messages"][0]["correlationId"] == given
-        await wait_for(lambda: len(site.seen.records) == 1)
+        await until(lambda: len(site.seen.records) == 1)
         assert site.seen.records[0].request_id == given
 
 
@@ -185,7 +186,7 @@ async def test_a_streamed_answer_arrives_in_pieces():
         for _ in range(2):
             reply = await client.ask("GET /things")
             assert (reply.body, reply.headers["transfer-encoding"]) == (b"one two", "chunked")
-        await wait_for(lambda: len(site.seen.records) == 2)
+        await until(lambda: len(site.seen.records) == 2)
         assert site.seen.records[0].sent_bytes == 7
 
 
@@ -200,7 +201,7 @@ async def test_a_stream_that_fails_half_way_is_cut_off_and_reported():
     async with running(answer) as site, await site.connect() as client:
         with pytest.raises(Exception, match="without sending complete message body"):
             await client.ask("GET /things")
-        await wait_for(lambda: len(site.seen.failures) == 1)
+        await until(lambda: len(site.seen.failures) == 1)
         assert site.seen.connection_failures == []
 
 
@@ -214,7 +215,7 @@ async def test_a_bug_is_a_500_with_a_result_and_is_reported_whole(capfd):
         assert json.loads(reply.body)["messages"][0]["correlationId"] == "r1"
         assert b"secret" not in reply.body
         assert (await client.ask("GET /health/live")).status == 200
-        await wait_for(lambda: len(site.seen.records) == 2)
+        await until(lambda: len(site.seen.records) == 2)
         assert [type(error) for error in site.seen.failures] == [KeyError]
         assert [record.status for record in site.seen.records] == [500, 200]
     assert capfd.readouterr() == ("", "")
@@ -277,7 +278,7 @@ async def test_a_record_tells_of_a_request():
             "X-Forwarded-For: 6.6.6.6\r\nContent-Length: 3\r\n\r\nabc".encode()
         )
         sent = len((await client.reply()).body)
-        await wait_for(lambda: len(site.seen.records) == 1)
+        await until(lambda: len(site.seen.records) == 1)
     (record,) = site.seen.records
     assert (record.method, record.operation, record.path) == ("POST", "PostThing", "/api/v3/things")
     assert (record.status, record.received_bytes, record.sent_bytes) == (200, 3, sent)

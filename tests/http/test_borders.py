@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.http.support import Observations, running, wait_for
+from tests.http.support import Observations, running
+from tests.support.waiting import until
 from titan.http.app import Pages, Probes
 from titan.telemetry.health import Readiness
 
@@ -22,7 +23,7 @@ class Broken(Observations):
 async def test_in_what_surrounds_a_request(method, capfd):
     async with running(seen=Broken(method)) as site, await site.connect() as client:
         await client.send(b"GET /things HTTP/1.1\r\nHost: x\r\n\r\n")
-        await wait_for(lambda: len(site.seen.connection_failures) == 1)
+        await until(lambda: len(site.seen.connection_failures) == 1)
         assert "a bug in the observer" in repr(site.seen.connection_failures[0])
         async with await site.connect() as other:
             assert (await other.ask("GET /things")).status == (200 if method == "request_finished" else 500)
@@ -34,7 +35,7 @@ async def test_in_the_protocol_itself(capfd):
         async with await site.connect() as client:
             await client.send(b"GARBAGE\r\n\r\n")
             assert await client.is_closed()
-        await wait_for(lambda: site.server.connections == 0)
+        await until(lambda: site.server.connections == 0)
         assert len(site.seen.connection_failures) == 1
         async with await site.connect() as other:
             assert (await other.ask("GET /things")).status == 200
@@ -46,7 +47,7 @@ async def test_a_body_that_is_too_large_and_then_malformed_is_no_error():
         head = b"POST /things HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         await client.send(head + b"900000\r\n" + b"x" * 0x900000 + b"no end")
         assert (await client.reply()).status in (400, 413)
-        await wait_for(lambda: site.server.connections == 0 or site.seen.in_progress == 0)
+        await until(lambda: site.server.connections == 0 or site.seen.in_progress == 0)
         assert (site.seen.failures, site.seen.connection_failures) == ([], [])
 
 

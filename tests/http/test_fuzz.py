@@ -6,7 +6,8 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.http.support import running, wait_for
+from tests.http.support import running
+from tests.support.waiting import until
 from titan.http.limits import HttpLimits
 
 LIMITS = HttpLimits(head_timeout_s=0.02, body_timeout_s=0.02, keep_alive_s=0.02, linger_s=0.02, max_body_bytes=1000)
@@ -47,7 +48,7 @@ async def test_any_bytes(connections):
         async with trio.open_nursery() as nursery:
             for pieces in connections:
                 nursery.start_soon(talk, site.port, pieces)
-        await wait_for(lambda: site.server.connections == 0)
+        await until(lambda: site.server.connections == 0)
         assert site.seen.in_progress == 0
         assert (site.seen.failures, site.seen.connection_failures) == ([], [])
         assert all(record.status < 500 or record.status in (501, 505) for record in site.seen.records)

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator
 import pytest
 import trio
 
-from tests.http.support import Client, Running, large, running, wait_for
+from tests.http.support import Client, Running, large, running
+from tests.support.waiting import until
 from titan.api.messages import Request, Response
 from titan.api.operation import Operation
 
@@ -28,7 +29,7 @@ WAYS = pytest.mark.parametrize("leave", [finish, reset])
 
 
 async def assert_gone(site: Running) -> None:
-    await wait_for(lambda: site.server.connections == 0)
+    await until(lambda: site.server.connections == 0)
     assert site.seen.in_progress == 0
     assert site.seen.failures == []
     assert site.seen.connection_failures == []
@@ -62,7 +63,7 @@ async def test_while_its_body_is_read(leave):
     async with running() as site:
         client = await site.connect()
         await client.send(POST[:-1])
-        await wait_for(lambda: site.seen.in_progress == 1)
+        await until(lambda: site.seen.in_progress == 1)
         await leave(client)
         await assert_gone(site)
         assert [record.status for record in site.seen.records] == [499]

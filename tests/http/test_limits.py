@@ -6,7 +6,8 @@ import time
 import pytest
 import trio
 
-from tests.http.support import Client, echo, large, running, text_of, wait_for
+from tests.http.support import Client, echo, large, running, text_of
+from tests.support.waiting import until
 from titan.api.messages import Request, Response
 from titan.api.operation import Operation
 from titan.http.limits import MIB, HttpLimits
@@ -31,7 +32,7 @@ async def test_a_body_that_declares_too_much_is_refused_before_it_is_read():
         assert (reply.status, reply.headers["connection"]) == (413, "close")
         assert text_of(reply).endswith("8388608 bytes that this server takes")
         assert await client.is_closed()
-        await wait_for(lambda: site.seen.in_progress == 0)
+        await until(lambda: site.seen.in_progress == 0)
         assert site.seen.records[0].received_bytes == 0
 
 
@@ -51,7 +52,7 @@ async def test_a_client_that_pushes_100_mb_and_reads_only_then_sees_the_413(fram
     async with running() as site:
         answer = await trio.to_thread.run_sync(push_then_read, site.port, framing)
         assert answer.startswith(b"HTTP/1.1 413 ")
-        await wait_for(lambda: site.server.connections == 0)
+        await until(lambda: site.server.connections == 0)
 
 
 def push_then_read(port: int, framing: bytes) -> bytes:
@@ -88,7 +89,7 @@ async def test_large_bodies_together_take_no_more_memory_than_allowed(monkeypatc
         held = [await site.connect() for _ in range(2)]
         for client in held:
             await client.send(POST + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000)
-        await wait_for(lambda: site.seen.in_progress == 2)
+        await until(lambda: site.seen.in_progress == 2)
         async with await site.connect() as late:
             await late.send(POST + b"Content-Length: 200000\r\n\r\n" + b"x" * 150_000)
             reply = await late.reply()
@@ -114,7 +115,7 @@ async def test_a_slow_head_is_refused():
             assert 0.3 <= seconds_since(began) < 3
             nursery.cancel_scope.cancel()
         assert (reply.status, reply.headers["connection"]) == (408, "close")
-        await wait_for(lambda: len(site.seen.records) == 2)
+        await until(lambda: len(site.seen.records) == 2)
         assert [record.operation for record in site.seen.records] == ["GetAllThings", "malformed"]
 
 
@@ -177,7 +178,7 @@ async def test_a_client_that_does_not_read_is_cut_off():
     async with running(large, HttpLimits(write_timeout_s=0.3)) as site, await site.connect() as client:
         await client.send(b"GET /things HTTP/1.1\r\nHost: x\r\n\r\n")
         began = trio.current_time()
-        await wait_for(lambda: site.server.connections == 0)
+        await until(lambda: site.server.connections == 0)
         assert 0.3 <= seconds_since(began) < 3.5
         assert site.seen.connection_failures == []
 
@@ -197,7 +198,7 @@ async def test_500_clients_that_hold_on_do_not_hinder_a_good_one():
         held = [await site.connect() for _ in range(500)]
         for number, client in enumerate(held):
             await client.send((b"GET /things HTTP/1.1\r\nX: ", POST + b"Content-Length: 99\r\n\r\nx", b"")[number % 3])
-        await wait_for(lambda: site.server.connections == 500)
+        await until(lambda: site.server.connections == 500)
         async with await site.connect() as client:
             slowest = max([await timed_ask(client) for _ in range(200)])
         assert slowest < 1
@@ -226,9 +227,9 @@ async def test_where_all_connections_are_busy_a_new_one_waits_for_its_turn():
         first, second, third = [await site.connect() for _ in range(3)]
         for client in (first, second):
             await client.send(POST + b"Content-Length: 1\r\n\r\n")
-        await wait_for(lambda: site.seen.in_progress == 2)
+        await until(lambda: site.seen.in_progress == 2)
         await third.send(b"GET /things HTTP/1.1\r\nHost: x\r\n\r\n")
-        await wait_for(lambda: site.seen.pauses == ["all 2 connections are in use"])
+        await until(lambda: site.seen.pauses == ["all 2 connections are in use"])
         assert site.server.connections == 2
         await first.send(b"x")
         assert (await first.reply()).status == 200

@@ -8,7 +8,8 @@ import h11
 import pytest
 import trio
 
-from tests.http.support import Client, Running, running, text_of, wait_for
+from tests.http.support import Client, Running, running, text_of
+from tests.support.waiting import until
 from titan.api.messages import AnswerCut, Request, Response
 from titan.api.operation import Operation
 from titan.http.limits import FORM_BYTES, HttpLimits
@@ -72,7 +73,7 @@ async def test_a_chunked_body_too():
 async def test_pieces_are_there_before_the_body_is():
     async with taking() as (_, client, taker):
         await client.send(PUT + b"Content-Length: 2000\r\n\r\n" + b"x" * 1000)
-        await wait_for(lambda: sum(taker.pieces) == 1000)
+        await until(lambda: sum(taker.pieces) == 1000)
         await client.send(b"x" * 1000)
         assert (await client.reply()).body == b"2000"
 
@@ -121,7 +122,7 @@ async def test_a_handler_that_refuses_reads_nothing_and_says_no_100():
         await client.send(PUT + b"Expect: 100-continue\r\nContent-Length: 5000\r\n\r\n")
         reply = await client.reply()
         assert (reply.status, reply.body, reply.headers["connection"]) == (404, b"no", "close")
-        await wait_for(lambda: len(site.seen.records) == 1)
+        await until(lambda: len(site.seen.records) == 1)
         assert (site.seen.records[0].status, site.seen.records[0].received_bytes) == (404, 0)
 
 
@@ -205,9 +206,9 @@ async def trickle(client: Client, size: int, every_s: float, times: int = 1 << 3
 async def test_a_client_that_leaves_in_the_middle(framing):
     async with taking() as (site, client, taker):
         await client.send(PUT + framing + b"x" * 1000)
-        await wait_for(lambda: sum(taker.pieces) == 1000)
+        await until(lambda: sum(taker.pieces) == 1000)
         client.close()
-        await wait_for(lambda: len(site.seen.records) == 1)
+        await until(lambda: len(site.seen.records) == 1)
         assert taker.ended == ["BodyFailed GONE"]
         assert site.seen.records[0].status == 499
         assert site.seen.failures == []
@@ -217,7 +218,7 @@ async def test_what_is_no_chunk_ends_the_body_with_400():
     async with taking() as (site, client, taker):
         await client.send(PUT + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\nxyz\r\n")
         assert (await client.reply()).status == 400
-        await wait_for(lambda: len(site.seen.records) == 1)
+        await until(lambda: len(site.seen.records) == 1)
         assert taker.ended == ["BodyFailed GONE"]
         assert site.seen.records[0].status == 400
 
@@ -287,7 +288,7 @@ async def test_an_answer_that_cannot_go_on_ends_with_the_connection():
     async with running(giver) as site, await site.connect() as client:
         with pytest.raises(h11.RemoteProtocolError, match="without sending complete message body"):
             await client.ask("GET /files/f")
-        await wait_for(lambda: len(site.seen.records) == 1)
+        await until(lambda: len(site.seen.records) == 1)
         record = site.seen.records[0]
         assert (record.status, record.sent_bytes, record.cut_because) == (200, 2000, "the disk is gone")
         assert site.seen.failures == []
@@ -310,8 +311,8 @@ async def test_a_client_that_leaves_closes_what_it_was_given_from():
         await client.send(b"GET /files/f HTTP/1.1\r\nHost: x\r\n\r\n")
         await client.stream.receive_some()
         client.close()
-        await wait_for(lambda: giver.is_closed)
-        await wait_for(lambda: len(site.seen.records) == 1)
+        await until(lambda: giver.is_closed)
+        await until(lambda: len(site.seen.records) == 1)
         assert not site.seen.records[0].is_complete
         assert site.seen.failures == []
 
@@ -320,6 +321,6 @@ async def test_a_client_that_does_not_read_is_not_read_ahead_for():
     giver = Giver(10_000_000)
     async with running(giver, HttpLimits(write_timeout_s=0.5)) as site, await site.connect() as client:
         await client.send(b"GET /files/f HTTP/1.1\r\nHost: x\r\n\r\n")
-        await wait_for(lambda: len(site.seen.records) == 1)
+        await until(lambda: len(site.seen.records) == 1)
         assert giver.given * 100 < 16 << 20
         assert giver.is_closed

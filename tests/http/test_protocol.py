@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.http.support import Client, Reply, running, wait_for
+from tests.http.support import Client, Reply, running
+from tests.support.waiting import until
 
 HOST = b"Host: localhost\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -73,7 +74,7 @@ async def test_a_malformed_body_gets_one_answer_and_the_end(name):
         reply = await raw(client, head + BAD_BODIES[name])
         assert_result(reply, 400)
         assert await client.is_closed()
-        await wait_for(lambda: site.seen.in_progress == 0)
+        await until(lambda: site.seen.in_progress == 0)
         assert [record.status for record in site.seen.records] == [400]
         assert site.seen.connection_failures == []
 
@@ -88,7 +89,7 @@ async def test_a_client_that_leaves_in_mid_head_leaves_no_trace():
     async with running() as site:
         async with await site.connect() as client:
             await client.send(b"GET /things HT")
-        await wait_for(lambda: site.server.connections == 0)
+        await until(lambda: site.server.connections == 0)
         assert (site.seen.records, site.seen.connection_failures) == ([], [])
 
 
@@ -96,7 +97,7 @@ async def test_a_client_that_leaves_in_mid_body_is_recorded_as_gone():
     async with running() as site:
         async with await site.connect() as client:
             await client.send(b"POST /things HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\nhalf")
-        await wait_for(lambda: site.server.connections == 0)
+        await until(lambda: site.server.connections == 0)
         assert [record.status for record in site.seen.records] == [499]
         assert site.seen.connection_failures == []
 

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import serialization
 from trustme import CA
 
 from supervisors.actors import http as http_actor
-from tests.http.support import Client, large, running, wait_for
+from tests.http.support import Client, large, running
 from tests.supervisors.actors.support import instance
+from tests.support.waiting import until
 from titan.http.limits import HttpLimits
 from titan.http.tls import BadCertificate, TlsCertificate
 
@@ -89,7 +90,7 @@ async def test_tls_1_1_is_refused(files):
         with pytest.raises(trio.BrokenResourceError):
             async with connected(site.port, context):
                 pass
-        await wait_for(lambda: site.server.connections == 0)
+        await until(lambda: site.server.connections == 0)
         assert site.seen.connection_failures == []
 
 
@@ -99,7 +100,7 @@ async def test_a_client_that_speaks_plain_http_is_closed(files):
         with trio.fail_after(2), suppress(trio.BrokenResourceError):
             while await client.stream.receive_some():
                 pass
-        await wait_for(lambda: site.server.connections == 0)
+        await until(lambda: site.server.connections == 0)
         assert site.seen.connection_failures == []
 
 
@@ -115,7 +116,7 @@ async def test_a_large_answer_that_is_not_read_is_cut_off(files):
     limits = HttpLimits(write_timeout_s=0.2)
     async with running(large, limits, tls=files.load()) as site, connected(site.port, files.client_context()) as client:
         await client.send(b"GET /things HTTP/1.1\r\nHost: x\r\n\r\n")
-        await wait_for(lambda: site.server.connections == 0)
+        await until(lambda: site.server.connections == 0)
         assert site.seen.connection_failures == []
 
 
@@ -133,7 +134,7 @@ async def test_new_files_serve_new_connections_and_old_ones_go_on(files, monkeyp
     assert certificate.expires_at == EXPIRES.timestamp()
     async with instance(tls=certificate) as site, connected(site.port, files.client_context()) as old:
         files.write(name="other.test", expires=datetime(2041, 1, 1, tzinfo=UTC))
-        await wait_for(lambda: site.seen.certificates[-1:] == [datetime(2041, 1, 1, tzinfo=UTC).timestamp()])
+        await until(lambda: site.seen.certificates[-1:] == [datetime(2041, 1, 1, tzinfo=UTC).timestamp()])
         async with connected(site.port, files.client_context(), "other.test") as new:
             assert (await new.ask("GET /things")).status == 200
         assert (await old.ask("GET /things")).status == 200
@@ -144,14 +145,14 @@ async def test_broken_new_files_keep_the_old_certificate_and_are_named_once(file
     monkeypatch.setattr(http_actor, "CERTIFICATE_CHECK_S", 0.02)
     async with instance(tls=files.load()) as site:
         files.key.write_text("no key")
-        await wait_for(lambda: bool(site.seen.certificates))
+        await until(lambda: bool(site.seen.certificates))
         await trio.sleep(0.1)  # several looks
         (said,) = site.seen.certificates
         assert str(files.key) in str(said)
         async with connected(site.port, files.client_context()) as client:
             assert (await client.ask("GET /things")).status == 200
         files.write()
-        await wait_for(lambda: site.seen.certificates[-1] == EXPIRES.timestamp())
+        await until(lambda: site.seen.certificates[-1] == EXPIRES.timestamp())
 
 
 def test_what_is_wrong_with_the_files_is_said(files, tmp_path):

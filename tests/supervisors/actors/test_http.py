@@ -7,8 +7,9 @@ import pytest
 import trio
 
 from supervisors.kernel import State
-from tests.http.support import Client, large, wait_for
+from tests.http.support import Client, large
 from tests.supervisors.actors.support import PATH, Instance, instance
+from tests.support.waiting import until
 from titan.api.messages import Request, Response
 from titan.api.operation import Operation
 from titan.http.limits import HttpLimits
@@ -38,7 +39,7 @@ async def test_a_stop_without_connections_is_immediate():
     async with instance(limits=HttpLimits(drain_idle_s=5), shutdown_s=10) as site:
         async with await site.connect() as client:
             await client.ask("GET /things")
-        await wait_for(lambda: site.actor.connections == 0)
+        await until(lambda: site.actor.connections == 0)
         await site.stop()
     assert site.stop_took_s < 2
 
@@ -65,7 +66,7 @@ async def test_50_clients_that_stop_reading_do_not_hold_the_drain():
     async with instance(large, shutdown_s=1, limits=HttpLimits(drain_idle_s=0.2)) as site:
         for _ in range(50):
             await stalled(site)
-        await wait_for(lambda: site.seen.in_progress == 50)
+        await until(lambda: site.seen.in_progress == 50)
         await site.stop()
     assert 1 <= site.stop_took_s < 1.9
 
@@ -75,7 +76,7 @@ async def test_heads_that_are_still_coming_do_not_hold_the_drain():
         clients = [await site.connect() for _ in range(5)]
         for client in clients:
             await client.send(b"GET /things HTTP/1.1\r\n")
-        await wait_for(lambda: site.actor.connections == 5)
+        await until(lambda: site.actor.connections == 5)
         await site.stop()
         for client in clients:
             assert (await client.reply()).status == 408
@@ -86,10 +87,10 @@ async def test_cancelled_it_ends_at_once_though_clients_do_not_read():
     async with instance(large) as site:
         for _ in range(5):
             await stalled(site)
-        await wait_for(lambda: site.seen.in_progress == 5)
+        await until(lambda: site.seen.in_progress == 5)
         began = trio.current_time()
         site.tree.fail_child(PATH, RuntimeError("crash"))
-        await wait_for(lambda: site.seen.in_progress == 0)
+        await until(lambda: site.seen.in_progress == 0)
         assert trio.current_time() - began < 3
 
 
@@ -137,7 +138,7 @@ async def test_keep_alive_clients_never_lose_a_request_to_a_drain(round_):
     async with instance() as site, trio.open_nursery() as nursery:
         for _ in range(16):
             nursery.start_soon(post_until_refused, site, seen)
-        await wait_for(lambda: seen["answered"] > 200 + 37 * round_, within_s=30)
+        await until(lambda: seen["answered"] > 200 + 37 * round_, within_s=30)
         await site.stop()
     assert seen["lost"] == 0
     assert seen["closed unsaid"] == 0
@@ -177,7 +178,7 @@ async def stalled(site: Instance) -> Client:
 
 
 async def wait_until_draining(site: Instance) -> None:
-    await wait_for(lambda: site.tree.snapshot().children[0].state is State.STOPPING)
+    await until(lambda: site.tree.snapshot().children[0].state is State.STOPPING)
 
 
 async def wait_until_refused(site: Instance) -> None:
