@@ -90,7 +90,7 @@ class DatabaseActor:
             return  # its end has dropped the connections
 
     def _up(self) -> None:
-        self._say(Status.UP, str(self._database.url))
+        self._say(Status.UP, self._database.described)  # no address: who asks for readiness needs no token
 
     def _down(self, reason: str) -> None:
         self._database.down_because = reason

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -182,6 +183,17 @@ def test_the_certificate_is_verified_where_the_mode_says_so(primary, folder, tmp
 def test_a_server_without_tls_is_refused_where_tls_is_required(postgres):
     assert "rejected SSL upgrade" in reason(hosts(postgres.port, query="sslmode=require"))
     assert connect(hosts(postgres.port, query="sslmode=prefer"))["is_encrypted"] is False
+
+
+def test_a_socket_of_the_same_machine():
+    folder = make_folder()
+    try:
+        with running_server(unix_socket_directories=str(folder)) as server:
+            assert connect(f"postgresql://titan@{quote(str(folder), safe='')}:{server.port}/postgres")["port"] is None
+            other = f"postgresql://titan@{quote(str(folder), safe='')}:{server.port - 1}/postgres"
+            assert "No such file or directory" in reason(other)
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_the_kernel_watches_the_peer(primary):

@@ -85,6 +85,7 @@ async def test_directly_the_settings_are_the_sessions(url):
     async with opened(url) as it:
         found = await it.island.run(it.database.use, facts)
         assert found["is_pooled"] is False
+        assert "pooler" not in it.check.result.detail
         assert found["statement_timeout"] == "600ms"
 
 
@@ -101,6 +102,7 @@ async def test_a_pooler_is_found_whether_it_refuses_or_ignores_our_mark(postgres
     with make(postgres) as pooler:
         async with opened(pooler.url(database)) as it:
             assert (await it.island.run(it.database.use, facts))["is_pooled"] is True
+            assert it.check.result.detail.endswith(", through a pooler")
 
 
 @pytest.mark.parametrize(("query", "is_pooled"), [("pgbouncer=true", True), ("pgbouncer=auto", True)])

@@ -29,6 +29,7 @@ def test_the_guides_url_with_and_without_driver(scheme):
         ("a:1,b,c:3", (Host("a", 1), Host("b"), Host("c", 3))),
         ("[::1]:7,[fe80::2]", (Host("::1", 7), Host("fe80::2"))),
         ("%2Frun%2Fpostgresql", (Host("/run/postgresql"),)),
+        ("%2Frun%2Fa:b:5433,c", (Host("/run/a:b", 5433), Host("c"))),
         ("", (Host("/run/postgresql"),)),
     ],
 )

@@ -1,12 +1,14 @@
 """Opens sessions: resolves names, tries hosts side by side, finds out about poolers, takes nothing but a primary.
 
-**How a pooler is detected.** A session starts with a parameter of our own name, `titan.direct`. PostgreSQL keeps any
-parameter with a dot in its name; PgBouncer and its like refuse what they do not know ("unsupported startup
-parameter"), or, told to ignore it, lose it. Either way we connect again without parameters, without prepared
-statements, and put every statement into a transaction. `?pgbouncer=true` or `false` in the URL spares the question.
+**How a pooler is detected.** A session starts with a parameter of our own name, `titan.direct`, and a value of its own.
+PostgreSQL keeps any parameter with a dot in its name; PgBouncer and its like refuse what they do not know ("unsupported
+startup parameter"), lose what they are told to ignore, or hand out a server session that was begun for another client.
+In each case we connect again without parameters, without prepared statements, and put every statement into a
+transaction. `?pgbouncer=true` or `false` in the URL spares the question.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
@@ -23,7 +25,7 @@ OLDEST_SERVER = 14
 _MARK = "titan.direct"
 _REFUSED_BY_POOLER = "startup parameter"
 _ABOUT = """
-SELECT current_setting('titan.direct', true) IS NOT NULL AS is_direct,
+SELECT current_setting('titan.direct', true) IS NOT DISTINCT FROM $1 AS is_direct,
        pg_is_in_recovery() AS is_standby,
        current_setting('default_transaction_read_only')::boolean AS is_read_only
 """
@@ -68,9 +70,10 @@ class Connector:
         return await self._session(host, is_pooled=True)
 
     async def _session(self, host: Host, *, is_pooled: bool) -> Session:
-        session = await self._open(host, is_pooled=is_pooled)
+        mark = secrets.token_hex(8)
+        session = await self._open(host, mark, is_pooled=is_pooled)
         try:
-            about = await session.read_row(_ABOUT)
+            about = await session.read_row(_ABOUT, mark)
             assert about is not None
             self._check(session, **about)
         except BaseException:
@@ -78,10 +81,10 @@ class Connector:
             raise
         return session
 
-    async def _open(self, host: Host, *, is_pooled: bool) -> Session:
+    async def _open(self, host: Host, mark: str, *, is_pooled: bool) -> Session:
         settings = {"application_name": self._url.application_name}
         if not is_pooled:
-            settings |= {_MARK: "yes", **self._limits.as_settings()}
+            settings |= {_MARK: mark, **self._limits.as_settings()}
         try:
             connection = await asyncpg.connect(
                 self._url.driver_dsn,

@@ -54,6 +54,8 @@ class Database:
         self.url = url
         self.limits = limits or Limits()
         self.down_because: str | None = "not connected yet"
+        self.described = ""
+        """What is at the other end, for people; empty before the first connection."""
         self._program = program
         self._observe_wait = observe_wait
         self._spell: _Spell | None = None
@@ -80,6 +82,7 @@ class Database:
             spell.end("not connected")
             raise
         self._spell = spell
+        self.described = spell.described
         self.down_because = None
 
     async def watch(self) -> str:
@@ -125,6 +128,7 @@ class _Spell:
         self._program = program
         self._connector = Connector(url, limits)
         self._probe: Session | None = None
+        self.described = ""
         self._forget = at_end(lambda: self.end("the island ends"))
         self.pool = Pool(self._connector.connect, limits, observe_wait=observe_wait)
         self.doubt = asyncio.Event()
@@ -132,6 +136,7 @@ class _Spell:
 
     async def begin(self) -> None:
         self._probe = await self._connector.connect()
+        self.described = self._probe.described
         try:
             await self._look()
         except FAILURES as error:

@@ -59,6 +59,11 @@ class Session:
         return int(self._connection.get_server_version().major)
 
     @property
+    def described(self) -> str:
+        """What is at the other end, for people."""
+        return f"PostgreSQL {self.server_version}{', through a pooler' if self.is_pooled else ''}"
+
+    @property
     def server_encoding(self) -> str:
         """The encoding of the database."""
         return str(self._connection.get_settings().server_encoding)

@@ -28,7 +28,7 @@ OPTIONS = (*PASSED_ON, "ssl", "host", "target_session_attrs", "application_name"
 _SHAPE = re.compile(
     r"(?P<scheme>[^:]*)://(?:(?P<user>[^/?]*)@)?(?P<hosts>[^/?]*)(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?"
 )
-_HOST = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]*))?")
+_HOST = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<name>/.*?|[^:\[\]]*))(?::(?P<port>[0-9]*))?")
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -131,8 +131,6 @@ def _split(hosts: str) -> list[str]:
 
 
 def _host(text: str) -> Host:
-    if text.startswith("/"):
-        return Host(text)
     found = _HOST.fullmatch(text)
     name = found and (found["six"] or found["name"])
     if found is None or not name:
