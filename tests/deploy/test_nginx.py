@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.bench.twins import submodel
+from tests.support.documents import shell
 from tests.support.nginx import CONFIGURATION, balancing
 from tests.support.server import free_port, serving
 from titan.model.identifiers import encode_identifier
@@ -46,6 +47,15 @@ def test_a_body_as_large_as_the_server_takes_reaches_it(proxied):
     answer = proxied.post("/submodels", content=b" " * (8 * 1024 * 1024), headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["messages"]
+
+
+def test_a_file_passes_through_both_ways(proxied):
+    assert proxied.post("/shells", json=shell("s")).status_code == 201
+    target = "/shells/cw/asset-information/thumbnail"
+    content = bytes(range(256)) * (20 * 4096)  # 20 MiB, more than any other body may have
+    assert proxied.put(target, files={"file": ("big.bin", content)}).status_code == 204
+    assert proxied.get(target).content == content
+    assert proxied.put("/shells/bm9uZQ/asset-information/thumbnail", files={"file": content}).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/system/tree", "//system/tree", "/%73ystem/tree"])
