@@ -164,7 +164,7 @@ class TableLocked(Fault):
 class InstanceKilled(Fault):
     title = "one instance killed (-9) and started again"
     readiness = Readiness.KEPT
-    victim = 0
+    victim: int | None = 0
 
     def begin(self, on: Installation) -> None:
         on.instances[0].kill()
@@ -179,7 +179,7 @@ class InstanceFrozen(Fault):
 
     title = "one instance frozen (SIGSTOP)"
     readiness = Readiness.KEPT
-    victim = 0
+    victim: int | None = 0
     held_s = 1.0
 
     def begin(self, on: Installation) -> None:

@@ -10,7 +10,7 @@ import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +25,18 @@ _numbers = itertools.count(os.getpid() % 16_000)
 
 
 @contextlib.contextmanager
-def plain(folder: Path, **settings: str) -> Iterator[Installation]:
+def plain(
+    folder: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    program: Sequence[str] = PROGRAM,
+    server_settings: Mapping[str, str] | None = None,
+) -> Iterator[Installation]:
     """One server, two instances."""
-    with running_server(**QUICK_SERVER, **settings) as server, installed(server, folder) as here:
+    with (
+        running_server(**QUICK_SERVER, **(server_settings or {})) as server,
+        installed(server, folder, settings=settings, program=program) as here,
+    ):
         yield here
 
 

@@ -13,6 +13,7 @@ What must hold in every round, whatever the fault (a `Fault` says where it diffe
 * Before the fault the clients were served at least 100 times a second, else the round proves nothing.
 """
 
+import contextlib
 import math
 import random
 import re
@@ -30,7 +31,6 @@ ANSWER_S = 2.0
 UNREADY_S = 2.0
 READY_S = 3.0
 RATE_OVER_S = 0.6
-WARM_WITHIN_S = 10.0
 
 
 class Readiness(Enum):
@@ -74,6 +74,8 @@ class Profile:
     after_s: float
     clients: int = 8
     keys: int = 12
+    pause_s: float = 0.005
+    warm_within_s: float = 10.0
 
 
 QUICK = Profile(phase_s=(0.0, 0.3), hold_s=(0.3, 0.5), after_s=0.5)
@@ -119,9 +121,9 @@ def play(
     logged = [len(instance.logs()) for instance in on.instances]
     with (
         watching([instance.port for instance in on.instances]) as watchers,
-        recording(on.urls, seed=seed, clients=profile.clients, keys=profile.keys, distort=distort) as history,
+        _recording(on, profile, seed, distort) as history,
     ):
-        _warm_up(history)
+        _warm_up(history, profile.warm_within_s)
         time.sleep(rng.uniform(*profile.phase_s))  # random: the clients are anywhere in what they do
         begun_s = time.monotonic()
         report.rate = history.served_per_s(begun_s - RATE_OVER_S, begun_s)
@@ -142,10 +144,18 @@ def play(
     return report
 
 
-def _warm_up(history: History) -> None:
-    """Wait until enough is served a second; where that never comes, the report will say so."""
-    deadline = time.monotonic() + WARM_WITHIN_S
-    history.wait_for(int(ENOUGH_PER_S * RATE_OVER_S))
+def _recording(
+    on: Installation, profile: Profile, seed: int, distort: Distort
+) -> contextlib.AbstractContextManager[History]:
+    return recording(
+        on.urls, seed=seed, clients=profile.clients, keys=profile.keys, pause_s=profile.pause_s, distort=distort
+    )
+
+
+def _warm_up(history: History, within_s: float) -> None:
+    """Wait until enough is served a second; where that does not come, the report will say so."""
+    deadline = time.monotonic() + within_s
+    history.wait_for(5 * len(history.urls), within_s=within_s)
     while (now := time.monotonic()) < deadline and history.served_per_s(now - RATE_OVER_S, now) < ENOUGH_PER_S:
         time.sleep(0.05)
 

@@ -35,6 +35,7 @@ from tests.support.linearizable import ABSENT, Action, Call, Delete, Get, Judgem
 ANSWER_WITHIN_S = 4.0  # twice what is promised, so that a promise broken is seen as such
 CALLS_PER_KEY = 150  # leaves room for the calls under way and for the final reads
 ENOUGH_PER_S = 100.0
+SHOWN = 3
 
 
 class Kind(StrEnum):
@@ -118,7 +119,8 @@ class History:
         """Return what speaks against the server, in words: answers that may not be, histories without an order."""
         wrong = [f"{request.kind} answered {request.wrong}" for request in self.requests if request.wrong]
         judged = {key: check(calls) for key, calls in self.calls().items()}
-        return wrong + [_in_words(key, judgement) for key, judgement in judged.items() if not _is_good(judgement)]
+        bad = [_in_words(key, judgement) for key, judgement in judged.items() if not _is_good(judgement)]
+        return [*wrong, *bad[:SHOWN], *([f"and {len(bad) - SHOWN} more documents"] if len(bad) > SHOWN else [])]
 
     def wait_for(
         self, count: int, *, within_s: float = 20.0, where: Callable[[Request], bool] = lambda _: True
