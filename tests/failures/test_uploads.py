@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.blobs.conftest import embedded, place, shared  # noqa: F401  (fixtures)
 from tests.blobs.support import MIB, begin_upload, files, get, post_shell, put
 from tests.support.forms import PNG
 from tests.support.server import Server
@@ -19,7 +18,7 @@ def wait(condition: Callable[[], bool], what: str, within_s: float = 10.0) -> No
         time.sleep(0.01)
 
 
-def test_a_client_that_leaves_in_the_middle_leaves_nothing(embedded):  # noqa: F811
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(embedded):
     with embedded.serving() as server:
         folder = embedded.folder / "a"
         post_shell(server)
@@ -32,9 +31,9 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(embedded):  # noqa: F
         assert put(server, PNG).status_code == 204
 
 
-def test_a_client_that_leaves_in_the_middle_leaves_no_row(shared, postgres):  # noqa: F811
+def test_a_client_that_leaves_in_the_middle_leaves_no_row(shared, postgres):
     def rows() -> str:
-        return str(postgres.psql("SELECT count(*) FROM titan_blob", shared.database_url.rpartition("/")[2]))
+        return str(postgres.psql("SELECT count(*) FROM titan_blob", shared.database))
 
     with shared.serving() as server:
         post_shell(server)
@@ -47,7 +46,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_no_row(shared, postgres):  # 
 KILLS = 10
 
 
-def test_a_server_killed_in_the_middle_leaves_the_old_thumbnail_and_nothing_else(embedded):  # noqa: F811
+def test_a_server_killed_in_the_middle_leaves_the_old_thumbnail_and_nothing_else(embedded):
     """Killed while the file comes, or in the last steps, when all of it is there."""
     folder = embedded.folder / "a"
     before = PNG
@@ -83,14 +82,27 @@ def look_around(server: Server, folder: Path, before: bytes) -> bytes:
     return now.content
 
 
-def test_an_instance_killed_in_the_middle_leaves_what_a_sweep_knows(shared, postgres):  # noqa: F811
+def test_an_instance_killed_in_the_middle_leaves_what_a_sweep_knows(shared, postgres):
     with shared.serving("a") as a, shared.serving("b") as b:
         post_shell(b)
         assert put(b, PNG).status_code == 204
         with closing(begin_upload(a, 4 * MIB, 2 * MIB)):
-            database = shared.database_url.rpartition("/")[2]
-            wait(lambda: postgres.psql("SELECT count(*) FROM titan_blob", database) == "2", "the begin of the upload")
+            wait(
+                lambda: postgres.psql("SELECT count(*) FROM titan_blob", shared.database) == "2",
+                "the begin of the upload",
+            )
             a.kill()
             a.wait()
         assert get(b).content == PNG
-        assert postgres.psql("SELECT count(*) FROM titan_blob WHERE state = 0", database) == "1"
+        assert postgres.psql("SELECT count(*) FROM titan_blob WHERE state = 0", shared.database) == "1"
+
+
+def test_a_drain_ends_an_upload_that_does_not_end_by_itself_and_leaves_nothing(embedded):
+    with embedded.serving() as server:
+        folder = embedded.folder / "a"
+        post_shell(server)
+        with begin_upload(server, 4 * MIB, 2 * MIB):
+            wait(lambda: bool(files(folder)), "the begin of the upload")
+            server.terminate()
+            assert server.wait() == 0
+        assert files(folder) == []

@@ -59,7 +59,7 @@ class Thumbnails:
 
     async def put(self, services: Services, call: Call) -> Response:
         """Take a file and make it the shell's thumbnail; what is refused anyway is refused before the file is read."""
-        with trio.fail_after(services.budget_s):
+        with _within(services.budget_s):
             stored, thumbnail = await self._look(services, call)
         refusal = self._refusal(call, stored, thumbnail, needs_thumbnail=False)
         if refusal is not None:
@@ -126,7 +126,7 @@ async def _receive(services: Services, call: Call, upload: Upload) -> Resource |
     """Read the form, make its file last and say how the shell is to name it."""
 
     async def write(content: bytes) -> None:
-        with _step():
+        with _within(STEP_S):
             await upload.write(content)
 
     assert call.request.stream is not None  # the row says so
@@ -141,7 +141,7 @@ async def _receive(services: Services, call: Call, upload: Upload) -> Resource |
     content_type = _content_type(form)
     if not is_content_type(content_type):
         return FormFault(f"file: {content_type[:64]!r} is no content type of up to 128 characters")
-    with _step():
+    with _within(STEP_S):
         key = await upload.finish()
     return {"path": str(FilePath(key, name)), "contentType": content_type}
 
@@ -169,10 +169,10 @@ async def _changed(services: Services, stored: Stored, thumbnail: Resource | Non
 
 
 @contextmanager
-def _step() -> Iterator[None]:
-    """Bound one step of an upload."""
+def _within(limit_s: float) -> Iterator[None]:
+    """Bound one step of an upload, before the one that changes the shell."""
     try:
-        with trio.fail_after(STEP_S):
+        with trio.fail_after(limit_s):
             yield
     except trio.TooSlowError:
         raise StoreUnavailable("the file could not be stored in time; nothing was changed") from None

@@ -110,14 +110,12 @@ class FolderUpload:
     def __init__(self, blobs: SqliteBlobs, part: PartFile) -> None:
         self._blobs = blobs
         self._part = part
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
+        self._waiting = bytearray()  # not the pieces themselves: of one byte each, they would take forty times the room
 
     async def write(self, data: bytes) -> None:
         """Take the next bytes."""
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        if self._waiting_bytes >= PIECE_BYTES:
+        self._waiting += data
+        if len(self._waiting) >= PIECE_BYTES:
             await self._flush()
 
     async def finish(self) -> str:
@@ -129,6 +127,5 @@ class FolderUpload:
         return key
 
     async def _flush(self) -> None:
-        data = b"".join(self._waiting)
-        self._waiting, self._waiting_bytes = [], 0
+        data, self._waiting = bytes(self._waiting), bytearray()
         await self._blobs.io(self._part.write, data)
