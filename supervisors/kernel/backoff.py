@@ -39,9 +39,9 @@ def draw_delay_s(backoff: Backoff, attempt: int, rng: random.Random) -> float:
     return rng.uniform(0.0, longest_delay_s(backoff, attempt))
 
 
-def attempt_after(backoff: Backoff, attempt: int, up_s: float) -> int:
-    """Forget the restarts in a row if the child was up for a healthy spell of `up_s` seconds since its last start."""
-    return 0 if up_s >= backoff.healthy_s else attempt
+def attempt_after(backoff: Backoff, attempt: int, up_s: float | None) -> int:
+    """Forget the restarts in a row if the child was up for a healthy spell; `up_s` is None if it never was."""
+    return 0 if up_s is not None and up_s >= backoff.healthy_s else attempt
 
 
 def longest_total_s(backoff: Backoff, restarts: int) -> float:

@@ -21,7 +21,7 @@ class Exit:
     at: float
     reason: ExitReason
     error: BaseException | None
-    up_s: float
+    up_s: float | None
 
 
 class Host:
@@ -133,7 +133,7 @@ class Host:
         if error is not None:
             self.node.last_error = describe(error)
         asked = self.asked and not self._cut_off
-        self._post(Exit(now, reason, error, up_s or 0.0))
+        self._post(Exit(now, reason, error, up_s))
         self._emit(ChildExited(self.node.path, now, reason, error, asked, up_s))
 
     def _reason(self, error: BaseException | None) -> ExitReason:

@@ -102,7 +102,7 @@ def mutations_of(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912 - o
             pass
         case ast.Expr(ast.Call() | ast.Await()) | ast.Assign() | ast.Continue() | ast.Break():
             yield ast.Pass()
-        case ast.Return(ast.expr()):
+        case ast.Return(ast.expr() as value) if not isinstance(value, ast.Constant):
             yield ast.Return(ast.Constant(None))
         case ast.Return(None):
             yield ast.Pass()
@@ -212,6 +212,7 @@ def run_tests(mutant: Mutant | None) -> int:
         os.dup2(null, 2)
         sys.meta_path.insert(0, Importer(mutant))
     paths = {path.name: str(path) for path in TESTS.glob("test_*.py")}
+    del paths["test_alone.py"], paths["test_manual.py"]  # they read the files, which are not changed
     decisions = [paths.pop(name) for name in ("test_decisions.py", "test_specs.py")]
     machine = paths.pop("test_machine.py")
     options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]

@@ -88,6 +88,11 @@ def test_a_healthy_spell_forgets_the_restarts_in_a_row_exactly_at_its_length():
     assert attempt_after(backoff, 7, 10.0) == 0
 
 
+def test_a_run_that_never_started_was_no_healthy_spell():
+    assert attempt_after(Backoff(healthy_s=0), 7, None) == 7
+    assert attempt_after(Backoff(healthy_s=0), 7, 0.0) == 0
+
+
 def test_the_longest_total_is_the_sum_of_the_longest_delays():
     backoff = Backoff(base_s=0.1, cap_s=1.0)
     assert longest_total_s(backoff, 0) == 0

@@ -189,6 +189,15 @@ async def test_fail_child_ends_a_run_as_if_it_had_crashed(autojump_clock):
         assert (event.reason, event.asked, str(event.error)) == (ExitReason.FAILED, False, "on purpose")
 
 
+async def test_of_two_errors_that_a_run_is_made_to_fail_with_the_first_counts(autojump_clock):
+    stage = Stage()
+    async with stage.play(stage.actor("a", clean_up_s=1.0)) as tree:
+        assert tree.fail_child("root/a", Boom("first"))
+        assert tree.fail_child("root/a", Boom("second")) is False
+        await trio.sleep(2)
+        assert [str(error) for error in stage.errors()] == ["first"]
+
+
 async def test_fail_child_works_on_supervisors_and_on_what_is_not_running_says_so(autojump_clock):
     stage = Stage()
     inner = Supervisor(name="inner", children=(stage.actor("a"), stage.actor("b")))

@@ -153,6 +153,10 @@ async def test_a_cut_is_noticed_although_no_child_ends_by_it(autojump_clock):
             ("root/term/b", 4.0),
             ("root/term/a", 5.0),
         ]
+        await trio.sleep(51)
+        # They returned by themselves, but late: the leash had ended them.
+        ended = [event for event in stage.of(ChildExited) if event.path != "root/term"]
+        assert [(event.reason, event.asked) for event in ended] == [(ExitReason.LEASH, False)] * 2
 
 
 async def test_the_end_of_a_term_is_told_apart_from_a_crash_and_not_counted(autojump_clock):
@@ -309,3 +313,13 @@ async def test_a_term_that_is_over_is_forgotten_by_the_leash_above(autojump_cloc
         del inner.leashes[:], stage.events[:]  # their errors hold on to what was going on
         gc.collect()
         assert len(outer.leash._inner) == 1
+
+
+async def test_a_child_that_ended_is_forgotten_by_its_leash(autojump_clock):
+    stage, holder = Stage(), Holder()
+    busy = stage.actor("busy", crash_after_s=1.0)
+    spec = term(stage, holder, busy, intensity=Intensity(max_restarts=99, within_s=900))
+    async with stage.play(spec, intensity=Intensity(max_restarts=0, within_s=1)):
+        await trio.sleep(20.5)
+        assert stage.did("+").count("+term/busy") > 15
+        assert len(holder.leash._scopes) == 2

@@ -43,6 +43,7 @@ async def test_a_child_comes_back_as_its_restart_type_says(autojump_clock, resta
         assert states(tree) == {"a": State.RUNNING if comes_back else State.FINISHED}
         assert stage.did("+") == ["+a"] * (2 if comes_back else 1)
         expected = ExitReason.FAILED if end == "crash_after_s" else ExitReason.RETURNED
+        assert tree.snapshot().children[0].last_error == ("Boom: root/a" if end == "crash_after_s" else None)
         assert [event.reason for event in stage.of(ChildExited)] == [expected]
 
 

@@ -7,7 +7,9 @@ from supervisors.kernel import (
     Backoff,
     Child,
     ChildExited,
+    ChildRestarting,
     ChildStarted,
+    Context,
     ExitReason,
     FirstStartFailed,
     GiveUp,
@@ -72,6 +74,46 @@ async def test_saying_twice_that_one_started_is_an_error_of_the_child(autojump_c
         async with stage.play(stage.child("a", run), intensity=Intensity(max_restarts=0, within_s=1)) as tree:
             await tree.wait_finished()
     assert str(stage.errors()[0]) == "root/a called ctx.started() twice"
+
+
+@pytest.mark.parametrize("end", ["stop", "fail"])
+async def test_saying_that_one_started_means_nothing_once_one_is_to_end(autojump_clock, end):
+    stage = Stage()
+    lives = iter([0.0, 5.0])
+
+    async def run(ctx):
+        try:
+            await trio.sleep(next(lives))
+            ctx.started()
+            raise Boom
+        finally:
+            if trio.current_time() == 1.0:
+                ctx.started()
+
+    async with stage.play(stage.child("a", run), intensity=Intensity(max_restarts=1, within_s=9)) as tree:
+        await trio.sleep(1)
+        if end == "fail":
+            assert tree.fail_child("root/a", Boom("on purpose"))
+        tree.request_stop()
+        await tree.wait_finished()
+    assert len([event for event in stage.of(ChildStarted) if event.path == "root/a"]) == 1
+
+
+async def test_saying_that_one_started_means_nothing_after_the_end(autojump_clock):
+    stage = Stage()
+    contexts: list[Context] = []
+
+    async def run(ctx: Context) -> None:
+        contexts.append(ctx)
+        if len(contexts) == 1:
+            ctx.started()
+        raise Boom
+
+    async with stage.play(stage.child("a", run, backoff=Backoff(base_s=5.0, cap_s=5.0)), rng=HighestDelay()) as tree:
+        await trio.sleep(6)
+        assert len(contexts) == 2
+        contexts[1].started()
+        assert tree.snapshot().children[0].state is State.BACKOFF
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
@@ -199,6 +241,22 @@ async def test_a_restart_that_stays_silent_is_retried_and_counts(autojump_clock)
         assert [event.asked for event in exits] == [False, False]
         assert exits[1].reason is ExitReason.FAILED
         assert exits[1].up_s is None
+
+
+async def test_restarts_that_never_start_wait_longer_and_longer(autojump_clock):
+    """Without a healthy spell to wait for: a run that never started is no healthy one."""
+    stage = Stage()
+    first = iter([True])
+
+    async def run(ctx):
+        if next(first, False):
+            ctx.started()
+        raise Boom
+
+    actor = stage.child("a", run, backoff=Backoff(base_s=1.0, cap_s=60.0, healthy_s=0.0))
+    async with stage.play(actor, rng=HighestDelay(), intensity=Intensity(max_restarts=3, within_s=900)):
+        await trio.sleep(3.5)
+    assert [event.delay_s for event in stage.of(ChildRestarting)] == [1.0, 2.0, 4.0]
 
 
 async def test_a_child_that_drains_is_cancelled_at_once_while_it_has_not_started(autojump_clock):
