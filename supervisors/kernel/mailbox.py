@@ -37,9 +37,7 @@ class Inbox(Generic[M]):
 
     def take(self) -> list[M]:
         """Take all messages."""
-        messages, self._messages = self._messages, []
-        if self._news.is_set():
-            self._news = trio.Event()
+        messages, self._messages, self._news = self._messages, [], trio.Event()
         return messages
 
 

@@ -131,6 +131,9 @@ async def test_a_leash_can_be_cut(autojump_clock):
         await trio.sleep(1)
         assert {(at, kind) for at, kind, _ in stage.log[2:]} == {(3.0, "-")}
         assert tree.snapshot().children[0].state is State.FINISHED
+        # trio itself ended them, not their supervisor.
+        ended = [event for event in stage.of(ChildExited) if event.path != "root/term"]
+        assert [(event.reason, event.asked) for event in ended] == [(ExitReason.LEASH, False)] * 2
 
 
 async def test_a_cut_is_noticed_although_no_child_ends_by_it(autojump_clock):
