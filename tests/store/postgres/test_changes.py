@@ -111,6 +111,29 @@ async def test_a_cursor_of_before_a_restore_by_dump_is_of_another_history(postgr
     await in_thread(postgres.drop_database, "restored")
 
 
+async def test_after_a_restore_on_another_server_nothing_old_is_told_late(postgres, database):
+    """The other server's transactions have lower numbers, and some day the very numbers of the restored rows."""
+    numbers = "SELECT pg_current_xact_id();\n" * 2000
+    ahead = postgres.url(database, user="postgres")
+    await in_thread(lambda: run("psql", "-Xq", "-d", ahead, typed=numbers))
+    async with opened(postgres.url(database)) as it:
+        await it.store.write(document("old"), WriteMode.CREATE)
+    dump = await in_thread(run, "pg_dump", "-d", ahead)
+    with ExitStack() as stack:
+        other = await in_thread(stack.enter_context, running_server())
+        await in_thread(other.create_database, "restored")
+        behind = other.url("restored", user="postgres")
+        await in_thread(lambda: run("psql", "-Xq", "-d", behind, typed=dump))
+        async with opened(other.url("restored")) as it:
+            follower = Follower(it, await it.store.cursor())
+            assert await Follower(it).poll() == ["old"]
+            await it.store.write(document("new"), WriteMode.CREATE)
+            assert await follower.poll() == ["new"]
+            await in_thread(lambda: run("psql", "-Xq", "-d", behind, typed=2 * numbers))
+            assert await follower.poll() == []
+            assert await Follower(it).poll() == ["old", "new"]
+
+
 async def test_a_cursor_of_before_a_promotion_is_of_another_history():
     """The standby may lack what the cursor has seen: the timeline says that it may."""
     with ExitStack() as stack:

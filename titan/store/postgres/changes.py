@@ -8,8 +8,8 @@ from titan.store.postgres.codes import CHANGE_OF
 from titan.store.postgres.session import Row, Session
 from titan.store.postgres.snapshots import FIRST, IDENTITY_BYTES, Cursor, Snapshot
 
-TRIMMED_AT_ONCE = 5000
-"""Rows that one transaction of a trim deletes: a fraction of a statement's time."""
+ROWS_AT_ONCE = 5000
+"""Rows that one transaction deletes or adopts: a fraction of a statement's time."""
 
 # Whose numbers these are: a restore by copy goes on as another timeline, one by dump is another table.
 _HERE = """
@@ -34,7 +34,7 @@ SELECT here.*, o.* FROM ({_HERE}) AS here LEFT JOIN LATERAL (
 
 _TRIM = f"""
 WITH oldest AS (
-  SELECT revision, modified_ms FROM titan_outbox ORDER BY revision LIMIT {TRIMMED_AT_ONCE}
+  SELECT revision, modified_ms FROM titan_outbox ORDER BY revision LIMIT {ROWS_AT_ONCE}
 ),
 gone AS (
   DELETE FROM titan_outbox o USING oldest WHERE o.revision = oldest.revision AND oldest.modified_ms < $1
@@ -46,6 +46,24 @@ noted AS (
 )
 SELECT count(*) AS trimmed FROM gone
 """
+
+
+# Rows that can be seen have numbers below the snapshot's end, unless they came from another server by dump and restore.
+_ARE_FOREIGN = "SELECT FROM titan_outbox WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT 1"
+_ADOPT = f"""
+WITH foreign_rows AS (
+  SELECT revision FROM titan_outbox WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())
+  ORDER BY revision LIMIT {ROWS_AT_ONCE}
+)
+UPDATE titan_outbox o SET xid = pg_current_xact_id() FROM foreign_rows f WHERE o.revision = f.revision
+"""
+
+
+async def adopt(session: Session) -> None:
+    """Give the rows that came from another server numbers of this one; else they would be told when it gets there."""
+    while await session.read_row(_ARE_FOREIGN) is not None:
+        await session.begin(_ADOPT)
+        await session.commit()
 
 
 async def changes(session: Session, after: str | None, limit: int) -> Changes | ChangesGone:

@@ -14,6 +14,7 @@ import asyncpg
 
 from titan.island import at_end, remaining_s
 from titan.store.contract import OutcomeUnknown, StoreUnavailable
+from titan.store.postgres import changes
 from titan.store.postgres.connector import Connector
 from titan.store.postgres.errors import DRIVER_ERRORS, Trouble, Unreachable, as_contract, trouble, words
 from titan.store.postgres.limits import Limits
@@ -139,7 +140,8 @@ class _Spell:
         self.described = self._probe.described
         try:
             await self._look()
-        except FAILURES as error:
+            await changes.adopt(self._probe)
+        except (StoreUnavailable, *FAILURES) as error:
             raise Unreachable(words(error)) from error
         await self.pool.grow(self._limits.warm)
 
