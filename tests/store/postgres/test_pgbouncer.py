@@ -71,7 +71,7 @@ async def test_each_transaction_brings_its_own_settings_and_leaves_none(postgres
         found = await it.island.run(it.database.use, facts)
         assert found == {
             "is_pooled": True,
-            "statement_timeout": "600ms",
+            "statement_timeout": "800ms",
             "idle_in_transaction_session_timeout": "3s",
         }
 
@@ -86,7 +86,7 @@ async def test_directly_the_settings_are_the_sessions(url):
         found = await it.island.run(it.database.use, facts)
         assert found["is_pooled"] is False
         assert "pooler" not in it.check.result.detail
-        assert found["statement_timeout"] == "600ms"
+        assert found["statement_timeout"] == "800ms"
 
 
 def plain(postgres) -> AbstractContextManager[PgBouncer]:
