@@ -3,6 +3,7 @@
 The server waits for a synchronous standby that is not there, which no time-out of its own ends.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from tests.support.postgres_store import fresh_database, opened
 from tests.support.store_documents import document
 from titan.store.contract import Created, Idempotency, IdempotencyRunning, Kind, OutcomeUnknown, Replayed, WriteMode
 from titan.store.postgres import write_sql, writes
+from titan.store.postgres.session import Session
 
 T = TypeVar("T")
 
@@ -157,6 +159,22 @@ async def test_control_a_replay_that_writes_nothing_does_not_wait(it, cut, monke
     monkeypatch.setattr(write_sql, "WAIT_FOR_STANDBY", "SELECT 1")
     with trio.fail_after(1):
         assert isinstance(await it.store.write(document(), WriteMode.CREATE, idempotency=KEY), Replayed)
+
+
+async def test_while_the_first_try_is_still_under_way_its_outcome_stays_unknown(it, standby, monkeypatch):
+    async def lose_the_connection(session: Session) -> None:
+        commit = asyncio.ensure_future(session._connection.execute("COMMIT"))
+        await asyncio.sleep(0.1)
+        session.drop()
+        await asyncio.wait({commit})
+        commit.exception()
+        raise OutcomeUnknown("lost")
+
+    monkeypatch.setattr(Session, "commit", lose_the_connection)
+    with pytest.raises(OutcomeUnknown, match="lost"), trio.fail_after(5):
+        await it.store.write(document(), WriteMode.CREATE, idempotency=KEY)
+    monkeypatch.undo()
+    assert await it.store.write(document(), WriteMode.CREATE, idempotency=KEY) == IdempotencyRunning()
 
 
 async def until_there(it) -> None:

@@ -1,5 +1,6 @@
 """Writes that meet each other: deadlocks, claims, unknown outcomes, the order of a document's changes."""
 
+import asyncio
 import contextlib
 import random
 
@@ -127,6 +128,28 @@ async def test_without_a_record_an_unknown_outcome_is_told_as_such(it, monkeypat
     with pytest.raises(OutcomeUnknown):
         await it.store.write(document(), WriteMode.CREATE)
     assert (await it.store.get(Kind.SHELL, ID) is not None) is is_committed
+
+
+async def test_where_the_second_try_fails_too_the_first_is_told(it, monkeypatch):
+    async def lost(session: Session) -> None:
+        session.drop()
+        raise OutcomeUnknown("lost")
+
+    monkeypatch.setattr(Session, "commit", lost)
+    with pytest.raises(OutcomeUnknown):
+        await it.store.write(document(), WriteMode.CREATE, idempotency=KEY)
+
+
+async def test_time_that_is_over_before_the_commit_is_no_unknown_outcome(it):
+    async def write_late(session: Session) -> None:
+        await session.begin()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(10)  # cancelled at the deadline
+        await session.commit()
+
+    with pytest.raises(StoreUnavailable, match="over before its COMMIT") as caught, trio.fail_after(0.05):
+        await it.island.run(it.database.use, write_late)
+    assert not isinstance(caught.value, OutcomeUnknown)
 
 
 def lose_the_answer(monkeypatch, *, is_committed: bool) -> None:
