@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.bench import http, load, processes, twins
 from tests.bench.figures import Figure, Run, Target, Unmeasurable, at_least, at_most, number
 from tests.support import nginx
-from tests.support.postgres import forget_template, running_server
+from tests.support.postgres import running_server
 from tests.support.postgres_programs import as_postgres, programs
 from tests.support.postgres_store import fresh_database
 from tests.support.server import ROOT, clean_environment, serving
@@ -36,7 +36,6 @@ end
 
 def measure(run: Run) -> Iterator[Figure]:
     """Let all of them take turns on one machine."""
-    run.closing.callback(forget_template)
     server = run.closing.enter_context(
         running_server(shared_buffers="256MB", max_connections="100", fsync="on", full_page_writes="on")
     )

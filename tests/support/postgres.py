@@ -4,6 +4,7 @@ PostgreSQL refuses to run as root, so under root its programs run as the user `p
 Everything here blocks; a test with a running loop calls the slow parts (`start`, `stop`) in a worker thread.
 """
 
+import atexit
 import contextlib
 import functools
 import os
@@ -245,16 +246,10 @@ class Postgres:
 def _template() -> Path:
     """Return a freshly initialised data folder, made once per process (an initdb takes a second, a copy 50 ms)."""
     folder = make_folder()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     run("initdb", "-D", str(folder), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
     run("postgres", "--single", "-D", str(folder), "postgres", typed="CREATE ROLE titan LOGIN")
     return folder
-
-
-def forget_template() -> None:
-    """Delete the template, at the end of the test run."""
-    if _template.cache_info().currsize:
-        shutil.rmtree(_template(), ignore_errors=True)
-        _template.cache_clear()
 
 
 def make_server(**settings: str) -> Postgres:

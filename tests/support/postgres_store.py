@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from supervisors.actors.database import DatabaseActor
 from supervisors.actors.island import IslandActor
 from supervisors.kernel import ActorEvent, Backoff, Child, Strategy, Supervisor, open_tree
-from tests.support.postgres import Postgres, forget_template, make_server
+from tests.support.postgres import Postgres, make_server
 from tests.support.waiting import until
 from titan.island import Island
 from titan.store.migrations import on_postgres
@@ -100,7 +100,6 @@ def shared_server() -> Iterator[Postgres]:
         yield server.start()
     finally:
         server.remove()
-        forget_template()
 
 
 @asynccontextmanager
