@@ -44,6 +44,13 @@ def test_a_second_server_on_the_same_data_folder_is_one_line(data_dir):
         assert server.is_ready()
 
 
+def test_what_lies_in_the_folder_it_is_started_in_is_no_code_of_its_processes(data_dir):
+    for name in ("struct", "alembic"):  # the writer needs the one, the migrations need the other
+        (data_dir.parent / f"{name}.py").write_text("raise SystemExit('not the library')")
+    with serving(data_dir, program=(sys.executable, "-P", "-m", "titan", "serve")) as server:
+        assert server.is_ready()
+
+
 def test_a_file_that_is_no_database_is_one_line(data_dir):
     data_dir.mkdir()
     (data_dir / "titan.db").write_bytes(b"this is not a database" * 100)

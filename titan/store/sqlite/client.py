@@ -1,9 +1,7 @@
 """The store's end of the writer process: starts it, sends what callers ask, gives each its answer."""
 
-import os
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,7 +11,7 @@ from typing import Any
 import trio
 
 from titan.store.contract import OutcomeUnknown, StoreClosed, StoreUnavailable
-from titan.store.sqlite import wire
+from titan.store.sqlite import child, wire
 from titan.store.sqlite.trouble import Trouble, TroubleKind
 
 MAX_UNANSWERED = 512
@@ -61,7 +59,7 @@ class WriterClient:
 
     def __init__(self, path: Path, command: Sequence[str] | None = None) -> None:
         self._path = path
-        self._command = command or [sys.executable, "-m", "titan.store.sqlite.writer"]
+        self._command = command or child.command("titan.store.sqlite.writer")
         self._queue: deque[_Pending] = deque()
         self._sent: dict[int, _Pending] = {}
         self._number = 0
@@ -140,12 +138,6 @@ class WriterClient:
 
     async def _start(self) -> tuple[trio.Process, trio.SocketStream]:
         ours, theirs = socket.socketpair()
-        root = str(Path(__file__).parents[3])
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
-            "SQLITE_TMPDIR": str(self._path.parent),  # the one folder that is surely writable
-        }
         try:
             with theirs:
                 process = await trio.lowlevel.open_process(
@@ -153,7 +145,7 @@ class WriterClient:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
-                    env=environment,
+                    env=child.environment(SQLITE_TMPDIR=str(self._path.parent)),  # the one surely writable folder
                     start_new_session=True,  # a Ctrl-C at the terminal is for the parent alone
                 )
         except OSError as error:  # no memory, no descriptors, no room for one more process

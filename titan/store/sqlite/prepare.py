@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ import trio
 
 from titan.store.contract import StoreDamaged, StoreUnavailable
 from titan.store.schema import UPGRADABLE, Fit, Schema, SchemaUnfit, judge, unfit
+from titan.store.sqlite import child
 from titan.store.sqlite.readers import meaning
 
 APPLICATION_ID = int.from_bytes(b"TdAA")
@@ -135,12 +135,11 @@ def _look(db: sqlite3.Connection, path: Path) -> Schema | None:
 
 async def _migrate(path: Path, fit: Fit) -> None:
     """Run the migrations in a process of their own: the server never imports alembic."""
-    root = str(Path(__file__).parents[3])
     done = await trio.run_process(
-        [sys.executable, "-m", "titan.store.migrations", "upgrade", str(path)],
+        [*child.command("titan.store.migrations"), "upgrade", str(path)],
         capture_stderr=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))},
+        env=child.environment(),
     )
     if done.returncode:
         *_, reason = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
