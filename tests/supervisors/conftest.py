@@ -3,6 +3,20 @@
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the coverage of the processes that these tests start, where that of the tests is: they are the subject.
+
+    Elsewhere processes are means to an end, and measuring would make each of them half as slow again.
+    """
+    if Coverage.current() is not None:
+        monkeypatch.setenv("COVERAGE_PROCESS_START", str(ROOT / "pyproject.toml"))
+        monkeypatch.setenv("COVERAGE_FILE", str(ROOT / ".coverage"))
 
 
 @pytest.fixture
