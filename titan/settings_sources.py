@@ -196,8 +196,9 @@ def _credential(folder: str, variable: str) -> list[Path]:
 def _is_service_link(name: str, text: str) -> bool:
     if "__" in name or not SERVICE_LINK.fullmatch(name):
         return False
-    # TITAN_PORT is a setting of ours and a service link of Kubernetes; only the latter is a URL.
-    return name != "TITAN_PORT" or "://" in text
+    # TITAN_PORT is a setting of ours, TITAN_HTTP_PORT a slip of the pen for one; as a service link both are URLs.
+    is_number = name.endswith(("_SERVICE_PORT", "_TCP_PORT", "_UDP_PORT", "_SCTP_PORT"))
+    return is_number or not name.endswith("_PORT") or "://" in text
 
 
 def _file_name(variable: str) -> str:

@@ -226,6 +226,12 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name():
     )
 
 
+def test_a_slip_of_the_pen_is_not_taken_for_a_variable_of_kubernetes():
+    assert the_problem({"TITAN_HTTP_PORT": "9000"}) == (
+        "TITAN_HTTP_PORT (environment): no such setting; did you mean TITAN_HTTP__PORT?"
+    )
+
+
 @pytest.mark.parametrize("name", ["TITAN_TOKEN", "TITAN_PYTHON", "TITANIUM", "HTTP", "PORT"])
 def test_variables_that_are_no_settings_are_left_alone(name):
     load({name: "x"})
