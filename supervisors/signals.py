@@ -24,11 +24,15 @@ def _end_at_once(message: str) -> None:
     os._exit(FORCED_EXIT)
 
 
+def _is_to_outlive_its_terminal(number: signal.Signals) -> bool:
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
 class StopSignals:
     """SIGTERM, SIGINT and SIGHUP as one request to stop.
 
     `requested` is set on the loop's thread at the first signal. `hard_deadline_s` later, or at the second signal, the
-    process is gone, whatever it is doing then.
+    process is gone, whatever it is doing then. A SIGHUP that is ignored already (nohup) stays ignored.
     """
 
     def __init__(self, hard_deadline_s: float, *, end: Callable[[str], None] = _end_at_once) -> None:
@@ -58,7 +62,8 @@ class StopSignals:
         """
         self._token = trio.lowlevel.current_trio_token()
         threading.Thread(target=self._watch, name="hard-deadline", daemon=True).start()
-        before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        heard = [number for number in STOP_SIGNALS if not _is_to_outlive_its_terminal(number)]
+        before = {number: signal.signal(number, self._on_signal) for number in heard}
         try:
             yield self
         finally:

@@ -1,5 +1,7 @@
 """Fixtures of the tests of the whole process."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def data_dir(tmp_path: Path) -> Path:
     """A data folder that nobody has made yet."""
     return tmp_path / "data"
+
+
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """Have SIGHUP mean what it does by default, also for processes to come, whatever the tests were started with."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -41,7 +41,7 @@ def signals(ended):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-async def test_the_first_signal_asks_for_a_drain(signals, ended, number):
+async def test_the_first_signal_asks_for_a_drain(hangup, signals, ended, number):
     with signals.installed():
         os.kill(os.getpid(), number)
         with trio.fail_after(5):
@@ -56,6 +56,14 @@ async def test_the_second_signal_ends_at_once(signals, ended):
             await signals.requested.wait()
         os.kill(os.getpid(), signal.SIGINT)
     assert ended == ["SIGINT again while stopping: ended at once"]
+
+
+async def test_a_hangup_that_nohup_ignores_stays_ignored(hangup, signals):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with signals.installed():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert not signals.requested.is_set()
 
 
 async def test_handlers_are_put_back(signals):

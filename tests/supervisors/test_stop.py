@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_stop_signal_drains_and_ends_with_0(data_dir, number):
+def test_a_stop_signal_drains_and_ends_with_0(hangup, data_dir, number):
     with serving(data_dir) as server:
         os.kill(server.pid, number)
         assert server.wait() == 0
