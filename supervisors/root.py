@@ -15,7 +15,7 @@ import trio
 from supervisors.actors.telemetry import event_log
 from supervisors.backends import Surroundings, open_backend
 from supervisors.instance import Base, Instance, Sockets, State, listening, make_instance
-from supervisors.kernel import FirstStartFailed, GiveUp, Snapshot, Tree, open_tree
+from supervisors.kernel import ActorEvent, FirstStartFailed, GaveUp, GiveUp, Snapshot, Tree, open_tree
 from supervisors.signals import StopSignals
 from supervisors.tree import tree as tree_of
 from titan.exits import ExitCode
@@ -85,6 +85,7 @@ class Root:
         self._writer = writer
         self._hook = hook
         self._state = State()
+        self._tell = event_log(log)
         self._notifier = Notifier.from_environment(
             os.environ, on_failure=lambda error: log.warning("systemd cannot be told", reason=str(error))
         )
@@ -149,13 +150,19 @@ class Root:
         self._is_unfit.set()
 
     async def _serve(self, instance: Instance, sockets: Sockets) -> None:
-        async with open_tree(tree_of(instance), on_event=event_log(self._log)) as tree:
+        async with open_tree(tree_of(instance), on_event=self._note) as tree:
             self._state.tree = tree
             self._announce(instance.backend.place, sockets, tree.snapshot())
             self._notifier.ready(f"serving on port {sockets.port}")
             if self._hook is not None:
                 self._hook(instance, tree)
             await tree.wait_finished()
+
+    def _note(self, event: ActorEvent) -> None:
+        if isinstance(event, GaveUp) and "/" not in event.path:  # the root: the process ends as it does by a signal
+            self._state.draining = True
+            self._notifier.stopping("gave up")
+        self._tell(event)
 
     def _announce(self, store: str, sockets: Sockets, root: Snapshot) -> None:
         http = self._settings.http

@@ -91,14 +91,18 @@ def test_a_crash_of_any_actor_is_restarted_and_the_others_go_on(data_dir, tmp_pa
 
 
 def test_a_supervisor_that_cannot_mend_its_part_ends_the_process_with_3(data_dir, tmp_path):
-    with serving(data_dir, settings={"HOOK_SOCKET": str(tmp_path / "hook")}, program=hooked.PROGRAM) as server:
-        deadline = time.monotonic() + 30
-        while server.exit_code is None and time.monotonic() < deadline:
-            try:
-                hooked.order(tmp_path / "hook", "fail titan/telemetry")
-            except OSError:
-                break
-            time.sleep(0.02)
+    with (
+        serving(data_dir, settings={"HOOK_SOCKET": str(tmp_path / "hook")}, program=hooked.PROGRAM) as server,
+        httpx.Client(base_url=server.url, limits=httpx.Limits(keepalive_expiry=None)) as asked,
+    ):
+        assert asked.get("/health/ready").status_code == 200
+
+        def has_given_up() -> bool:
+            hooked.order(tmp_path / "hook", "fail titan/telemetry")
+            return "supervisor gave up" in server.logs()
+
+        wait_until(has_given_up, within_s=30, what="giving up")
+        assert asked.get("/health/ready").status_code == 503  # as in a drain by signal
         assert server.wait() == 3
         assert "titan gave up" in server.logs()
 
