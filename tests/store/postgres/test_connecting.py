@@ -70,7 +70,7 @@ def connect(url: str) -> dict[str, object]:
         try:
             session = await Connector(parse(url), LIMITS).connect()
         finally:
-            await asyncio.sleep(0.01)  # transports close in the loop's next turns
+            await asyncio.sleep(0.05)  # transports close in the loop's next turns
         try:
             row = await session.read_row(
                 "SELECT inet_server_port() AS port, current_user::text AS user,"
@@ -221,7 +221,7 @@ def test_cancelling_leaves_no_connection_behind(primary, silent):
                 async with asyncio.timeout(delay):
                     session: Session = await connector.connect()
                     session.drop()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
 
     uvloop.run(main())
     ends = time.monotonic() + 5
