@@ -222,6 +222,18 @@ async def test_an_idle_connection_makes_room_for_a_new_one():
         assert site.seen.pauses == []
 
 
+async def test_a_head_that_does_not_come_to_its_end_makes_room_for_a_new_connection():
+    limits = HttpLimits(max_connections=2, crowded_idle_s=0.05, linger_s=0.05)
+    async with running(limits=limits) as site:
+        slow = [await site.connect() for _ in range(2)]
+        for client in slow:
+            await client.send(b"GET /things HTTP/1.1\r\nHost:")
+        await until(lambda: site.server.connections == 2)
+        third = await site.connect()
+        assert (await third.ask("GET /things")).status == 200
+        assert (await slow[0].reply()).status == 408
+
+
 async def test_where_all_connections_are_busy_a_new_one_waits_for_its_turn():
     async with running(limits=HttpLimits(max_connections=2)) as site:
         first, second, third = [await site.connect() for _ in range(3)]

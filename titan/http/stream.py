@@ -97,12 +97,13 @@ class ClientStream(trio.abc.HalfCloseableStream):
 
     @property
     def waiting_s(self) -> float:
-        """How long it has been without any request; 0 while there is one."""
-        return trio.current_time() - self.phase_since if self.phase in (Phase.NEW, Phase.IDLE) else 0.0
+        """How long it has been without a whole request, be it that its head has begun; 0 while there is one."""
+        has_none = self.phase in (Phase.NEW, Phase.HEAD, Phase.IDLE)
+        return trio.current_time() - self.phase_since if has_none else 0.0
 
     def end_waiting(self) -> None:
-        """Close a connection without a request, unless one is there already."""
-        self._enter(Phase.IDLE, trio.current_time())
+        """Close a connection without a request, unless one is there already; where a head has begun, answer 408."""
+        self._enter(Phase.HEAD if self.phase is Phase.HEAD else Phase.IDLE, trio.current_time())
 
     def _head_time_s(self) -> float:
         return self._at_most_drain(self._limits.head_timeout_s)
