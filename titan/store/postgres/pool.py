@@ -107,7 +107,8 @@ class Pool:
 
     async def _take(self) -> Session:
         begun = time.monotonic()
-        session = None if self._queue else self._idle_one() or await self._new_one()
+        # Also where others are in line: if there is room to open one, nobody else may be about to.
+        session = self._idle_one() or await self._new_one()
         while session is None:
             session = await self._in_line(begun + self._limits.queue_s) or self._idle_one() or await self._new_one()
         self._observe_wait(time.monotonic() - begun)
@@ -126,7 +127,9 @@ class Pool:
 
     async def _new_one(self) -> Session | None:
         """Open a connection; None where there may be no more, or no more can be had and there are others."""
-        if len(self._taken) + self._opening >= self._limits.pool_size or time.monotonic() < self._no_new_one_before:
+        if len(self._taken) + self._opening >= self._limits.pool_size:
+            return None
+        if time.monotonic() < self._no_new_one_before and (self._taken or self._idle):
             return None
         self._opening += 1
         try:
