@@ -11,6 +11,9 @@ What must hold in every round, whatever the fault (a `Fault` says where it diffe
 * The log says the reason in the driver's words.
 * No process ended, no supervisor restarted anything, no connection is held that nobody uses.
 * Before the fault the clients were served at least 100 times a second, else the round proves nothing.
+
+Times are measured where a client measures them, on a machine that has other things to do as well. How long that lets
+somebody wait who only wants to run is measured at the same time, stated in the report and allowed on top, up to 0.5 s.
 """
 
 import contextlib
@@ -22,14 +25,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 
 from tests.chaos.installation import Installation
-from tests.chaos.watch import Watcher, watching
+from tests.chaos.watch import Metronome, Watcher, watching
 from tests.support.history import ENOUGH_PER_S, History, Request, read_all, recording
 
 ANSWER_S = 2.0
 UNREADY_S = 2.0
 READY_S = 3.0
+MOST_LAG_S = 0.5
 RATE_OVER_S = 0.6
 
 
@@ -99,9 +104,15 @@ class Report:
     """The slowest answer while the fault lasted."""
     unready_s: float | None = None
     ready_s: float = math.inf
+    lag_s: float = 0.0
+    """How long this machine made its programs wait, at worst."""
     log: str = ""
     """What the instances logged from the fault on."""
     findings: list[str] = field(default_factory=list)
+
+    def exceeds(self, took_s: float, promised_s: float) -> bool:
+        """Say whether a promise was broken by more than what this machine may have added."""
+        return took_s > promised_s + min(self.lag_s, MOST_LAG_S)
 
 
 Distort = Callable[[Request], Request]
@@ -120,6 +131,7 @@ def play(
     pids, restarts = [instance.pid for instance in on.instances], on.restarts()
     logged = [len(instance.logs()) for instance in on.instances]
     with (
+        Metronome() as metronome,
         watching([instance.port for instance in on.instances]) as watchers,
         _recording(on, profile, seed, distort) as history,
     ):
@@ -131,8 +143,9 @@ def play(
         _hold(watchers, fault, begun_s, begun_s + max(fault.held_s, rng.uniform(*profile.hold_s)))
         fault.end(on)
         ended_s = time.monotonic()
-        _wait_until_served(watchers, history, ended_s)
+        report.findings += _wait_until_served(watchers, history, ended_s)
         time.sleep(profile.after_s)
+    report.lag_s = metronome.worst_s
     report.log = "".join(instance.logs()[before:] for instance, before in zip(on.instances, logged, strict=True))
     read_all(history)
     _judge_times(report, fault, watchers, begun_s, ended_s)
@@ -169,15 +182,20 @@ def _hold(watchers: list[Watcher], fault: Fault, begun_s: float, until_s: float)
     time.sleep(max(0.0, until_s - time.monotonic()))
 
 
-def _wait_until_served(watchers: list[Watcher], history: History, ended_s: float) -> None:
-    for watcher in watchers:
-        watcher.wait_for(200, ended_s)
-    for url in history.urls:
+def _wait_until_served(watchers: list[Watcher], history: History, ended_s: float) -> list[str]:
+    """Return once every instance is ready and serves again, or what of that did not come."""
+    try:
+        for watcher in watchers:
+            watcher.wait_for(200, ended_s)
+        for url in history.urls:
+            history.wait_for(5, where=partial(_is_served_at, url))
+    except AssertionError as missing:
+        return [f"no recovery: {missing}"]
+    return []
 
-        def is_served(request: Request, url: str = url) -> bool:
-            return request.is_served and request.instance == url
 
-        history.wait_for(5, where=is_served)
+def _is_served_at(url: str, request: Request) -> bool:
+    return request.is_served and request.instance == url
 
 
 def _judge_times(report: Report, fault: Fault, watchers: list[Watcher], begun_s: float, ended_s: float) -> None:
@@ -187,13 +205,13 @@ def _judge_times(report: Report, fault: Fault, watchers: list[Watcher], begun_s:
     down = [seen for seen in unready if seen is not None and seen.asked_s <= ended_s]
     if down:
         report.unready_s = max(seen.asked_s - begun_s for seen in down)
-    report.ready_s = max(seen.answered_s - ended_s for seen in ready if seen is not None)
-    if report.ready_s > READY_S:
+    report.ready_s = max(math.inf if seen is None else seen.answered_s - ended_s for seen in ready)
+    if report.exceeds(report.ready_s, READY_S):
         report.findings.append(f"ready {report.ready_s:.2f} s after the database was back")
     match fault.readiness:
         case Readiness.LOST if len(down) < len(watchers):
             report.findings.append(f"readiness was never 503 at all instances in {lasted_s:.2f} s")
-        case Readiness.LOST if report.unready_s is not None and report.unready_s > UNREADY_S:
+        case Readiness.LOST if report.unready_s is not None and report.exceeds(report.unready_s, UNREADY_S):
             report.findings.append(f"readiness was 503 only after {report.unready_s:.2f} s")
         case Readiness.KEPT if down:
             report.findings.append(f"readiness was 503: {down[0].body}")
@@ -210,7 +228,7 @@ def _judge_answers(report: Report, fault: Fault, history: History, begun_s: floa
     during = [r for r in history.between(begun_s) if r.instance != victim or r.begun_s > ended_s]
     report.slowest_s = max((request.took_s for request in during), default=0.0)
     report.refused = sum(request.status in {503, 507} for request in history.between(begun_s, ended_s))
-    if report.slowest_s > ANSWER_S:
+    if report.exceeds(report.slowest_s, ANSWER_S):
         slow = max(during, key=lambda request: request.took_s)
         report.findings.append(f"{slow.kind} took {slow.took_s:.2f} s and got {slow.status}")
     silent = [request for request in during if request.status is None]

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 EVERY_S = 0.03
 TIMEOUT_S = 1.0
@@ -71,6 +71,32 @@ class Watcher:
                 connection.close()
             self.seen.append(Seen(asked_s, time.monotonic(), status, json.loads(body)))
         connection.close()
+
+
+class Metronome:
+    """Measures how long this machine lets somebody wait who only wants to run: what else it has to do delays all."""
+
+    tick_s = 0.01
+
+    def __init__(self) -> None:
+        self.worst_s = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="metronome")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        before_s = time.monotonic()
+        while not self._stop.wait(self.tick_s):
+            now_s = time.monotonic()
+            self.worst_s = max(self.worst_s, now_s - before_s - self.tick_s)
+            before_s = now_s
 
 
 @contextlib.contextmanager
