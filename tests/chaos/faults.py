@@ -210,6 +210,7 @@ class PromotedLate(Promoted):
     """An asynchronous standby that had lost touch with its primary: what it had not received is gone."""
 
     title = "primary killed, asynchronous standby promoted"
+    says = "Connection refused"
     may_lose = True
     lag_s = 0.5
 
