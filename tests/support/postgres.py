@@ -29,6 +29,7 @@ from tests.support.postgres_programs import (
 
 QUICK = {
     "unix_socket_directories": "",
+    "dynamic_shared_memory_type": "mmap",  # in the data folder, so that a killed server leaves nothing in /dev/shm
     "fsync": "off",  # a killed server keeps the page cache, so nothing tested here depends on it; it halves the time
     "full_page_writes": "off",
     "shared_buffers": "16MB",
