@@ -73,7 +73,11 @@ STARTS_NOT = (
     StoreUnavailable,
     UpgradeFailed,
 )
-"""What keeps a server from starting and is not about its schema."""
+"""What keeps a server from starting and may be mended by starting it again.
+
+A failed upgrade is among it: it leaves the schema as it was, for a reason that may pass (a full disk, say), while exit
+code 4 asks for another version or a command.
+"""
 
 
 class Root:
