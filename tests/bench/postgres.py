@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.bench import http, load, processes, twins
 from tests.bench.figures import Figure, Run, Target, Unmeasurable, at_least, at_most, number
 from tests.support import nginx
-from tests.support.postgres import running_server
+from tests.support.postgres import Postgres, running_server
 from tests.support.postgres_programs import as_postgres, programs
 from tests.support.postgres_store import fresh_database
 from tests.support.server import ROOT, clean_environment, serving
@@ -36,18 +36,14 @@ end
 
 def measure(run: Run) -> Iterator[Figure]:
     """Let all of them take turns on one machine."""
-    server = run.closing.enter_context(
-        running_server(shared_buffers="256MB", max_connections="100", fsync="on", full_page_writes="on")
-    )
+    server = start_server(run)
     url = server.url(run.closing.enter_context(fresh_database(server)))
     bench = server.create_database("pgbench")
     pgbench(bench, "-i", "-q", "-s", "10")
     q_url = run.closing.enter_context(processes.yardstick(http.SIZE))
     static = run.closing.enter_context(nginx.serving_file(run.folder / "nginx", b"x" * http.SIZE))
     titan = run.closing.enter_context(serving(run.folder / "a", settings={"DATABASE_URL": url}))
-    ids = [f"urn:bench:twin:{n:04d}" for n in range(TWINS)]
-    for document_id in ids:
-        http.create(titan.url, document_id)
+    ids = create_twins(titan.url)
     get, put = request_script("GET", ids), request_script("PUT", ids)
     posts = http.Posts(run)
     seen: defaultdict[str, list[float]] = defaultdict(list)
@@ -68,6 +64,26 @@ def measure(run: Run) -> Iterator[Figure]:
     cores = os.cpu_count() or 1
     if cores < 4:
         run.say(f"two instances against one: not measured, {cores} cores are shared by the load and PostgreSQL")
+
+
+def start_server(run: Run) -> Postgres:
+    """Start a PostgreSQL that is as durable as a production one."""
+    durable = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "256MB", "max_connections": "100"}
+    return run.closing.enter_context(running_server(**durable))
+
+
+def database(run: Run) -> str:
+    """Return the URL of an empty database on a server of its own."""
+    server = start_server(run)
+    return server.url(run.closing.enter_context(fresh_database(server)))
+
+
+def create_twins(url: str) -> list[str]:
+    """Post the twins; return their ids."""
+    ids = [f"urn:bench:twin:{n:04d}" for n in range(TWINS)]
+    for document_id in ids:
+        http.create(url, document_id)
+    return ids
 
 
 def figures(seen: "defaultdict[str, list[float]]") -> Iterator[Figure]:

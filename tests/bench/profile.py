@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
-from tests.bench import files, http, load, processes
+from tests.bench import files, http, load, postgres, processes
 from tests.bench.figures import Run, Unmeasurable
 from tests.support.server import ROOT, clean_environment, serving
 
@@ -84,9 +85,18 @@ def show(name: str, *, seconds: int) -> None:
         print_shares(process, shares)
 
 
-def under(load_it: Callable[[Run, str], Iterator["subprocess.Popen[str]"]], run: Run) -> list[str]:
+Load = Callable[[Run, str], Iterator["subprocess.Popen[str]"]]
+"""Starts the clients of a server at an address."""
+
+
+def on_postgres(load_it: Load, run: Run) -> list[str]:
+    """Sample a server over a PostgreSQL of its own under a load."""
+    return under(load_it, run, {"DATABASE_URL": postgres.database(run)})
+
+
+def under(load_it: Load, run: Run, settings: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """Sample a running server under a load; print its rate and what a request costs in processor time."""
-    server = run.closing.enter_context(serving(run.folder / "data"))
+    server = run.closing.enter_context(serving(run.folder / "data", settings=settings))
     loads = list(load_it(run, server.url))
     pids = processes.tree(server.pid)
     before_s = [processes.cpu_s(pid) for pid in pids]
@@ -147,6 +157,11 @@ def _mixed(run: Run, url: str) -> Iterator["subprocess.Popen[str]"]:
     yield from _post(run, url)
 
 
+def _twins(method: str, run: Run, url: str) -> Iterator["subprocess.Popen[str]"]:
+    script = postgres.request_script(method, postgres.create_twins(url))
+    yield load.start(url, connections=http.CLIENTS, seconds=run.seconds + LONGER_S, script=script)
+
+
 def _import(run: Run) -> list[str]:
     return of_command(["import", str(files.folder(run.folder / "input", 1000 * run.seconds))], run)
 
@@ -155,6 +170,8 @@ PROFILES: Mapping[str, Callable[[Run], list[str]]] = {
     "get": partial(under, _get),
     "post": partial(under, _post),
     "mixed": partial(under, _mixed),
+    "pg-get": partial(on_postgres, partial(_twins, "GET")),
+    "pg-put": partial(on_postgres, partial(_twins, "PUT")),
     "import": _import,
     "start": partial(of_command, ["serve"]),
 }
