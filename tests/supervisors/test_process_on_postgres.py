@@ -12,6 +12,7 @@ from tests.support.documents import shell
 from tests.support.postgres import Postgres
 from tests.support.postgres_store import fresh_database
 from tests.support.server import Server, free_port, serving
+from tests.support.traffic import traffic
 
 
 @pytest.fixture
@@ -50,6 +51,34 @@ def test_an_actor_of_the_store_that_crashes_is_restarted(url, tmp_path):
             server.wait_ready()
             assert node(server, path)["last_error"] == "InjectedFault: injected by the test"
         assert httpx.get(f"{server.url}/shells").status_code == 200
+
+
+def test_when_the_islands_thread_dies_under_load_requests_get_503_and_nothing_acknowledged_is_lost(url, tmp_path):
+    settings = {"DATABASE_URL": url, "HOOK_SOCKET": str(tmp_path / "hook")}
+    with serving(tmp_path / "a", settings=settings, program=hooked.PROGRAM) as server:
+        with traffic(server.url, clients=8) as sent:
+            sent.wait_for(100)
+            assert hooked.order(tmp_path / "hook", "kill-island") == "done"
+            wait_for_restart(server, "titan/stores/island")
+            server.wait_ready()
+            sent.wait_for(100)
+        assert server.exit_code is None
+        assert node(server, "titan/stores/island")["restarts"] == 1
+        assert node(server, "titan/stores")["restarts"] == 0
+        assert {outcome.status for outcome in sent.lost()} == {503}
+        acknowledged = {o.document_id for o in sent.outcomes if (o.method, o.status) == ("POST", 201)}
+        kept = {one["id"] for one in everything(server)}
+        assert acknowledged - kept == set()
+
+
+def everything(server: Server) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    page = httpx.get(f"{server.url}/submodels?limit=1000").json()
+    found += page["result"]
+    while cursor := page["paging_metadata"].get("cursor"):
+        page = httpx.get(f"{server.url}/submodels", params={"limit": "1000", "cursor": cursor}).json()
+        found += page["result"]
+    return found
 
 
 def test_while_the_database_is_away_it_starts_and_is_unready_with_the_reason(tmp_path):

@@ -5,6 +5,7 @@
 * `fail PATH`: the actor at PATH ends with an error, as if it had a bug.
 * `block SECONDS`: the event loop does nothing else for so long.
 * `cling`: a task starts that ignores its cancellation.
+* `kill-island`: the thread of the database drivers dies in the middle of its work.
 
 The answer is one line, `done` or why not. The hard deadline may be shorter than a drain may take.
 """
@@ -13,6 +14,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +23,9 @@ import trio
 from supervisors.instance import Instance
 from supervisors.kernel import Tree
 from supervisors.root import serve
+from titan.island import IslandDown
 from titan.settings_load import load
+from titan.store.postgres.store import PostgresStore
 
 PROGRAM = (sys.executable, "-m", "tests.support.hooked")
 
@@ -39,21 +43,21 @@ def order(path: Path, text: str) -> str:
         return connection.makefile().readline().strip()
 
 
-def hook(_instance: Instance, tree: Tree) -> None:
+def hook(instance: Instance, tree: Tree) -> None:
     """Listen for orders from now on."""
     path = os.environ["HOOK_SOCKET"]
     Path(path).unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(path)
     sock.listen()
-    trio.lowlevel.spawn_system_task(_listen, trio.SocketListener(trio.socket.from_stdlib_socket(sock)), tree)
+    trio.lowlevel.spawn_system_task(_listen, trio.SocketListener(trio.socket.from_stdlib_socket(sock)), instance, tree)
 
 
-async def _listen(listener: trio.SocketListener, tree: Tree) -> None:
-    await trio.serve_listeners(partial(_obey, tree), [listener])
+async def _listen(listener: trio.SocketListener, instance: Instance, tree: Tree) -> None:
+    await trio.serve_listeners(partial(_obey, instance, tree), [listener])
 
 
-async def _obey(tree: Tree, stream: trio.SocketStream) -> None:
+async def _obey(instance: Instance, tree: Tree, stream: trio.SocketStream) -> None:
     async with stream:
         words = (await stream.receive_some()).decode().split()
         match words:
@@ -63,11 +67,21 @@ async def _obey(tree: Tree, stream: trio.SocketStream) -> None:
             case ["block", seconds]:
                 await stream.send_all(b"done\n")
                 time.sleep(float(seconds))  # noqa: ASYNC251  (blocking the loop is the order)
+            case ["kill-island"]:
+                assert isinstance(instance.backend.store, PostgresStore)
+                with suppress(IslandDown):
+                    await instance.backend.store._island.run(_die)
+                await stream.send_all(b"done\n")
             case ["cling"]:
                 trio.lowlevel.spawn_system_task(_cling)
                 await stream.send_all(b"done\n")
             case _:
                 await stream.send_all(b"unknown order\n")
+
+
+async def _die() -> None:
+    """End the island's thread as a bug below its loop would."""
+    raise SystemExit
 
 
 async def _cling() -> None:
