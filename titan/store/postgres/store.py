@@ -27,6 +27,7 @@ from titan.store.contract import (
     WriteOutcome,
     is_id,
 )
+from titan.store.listing import every
 from titan.store.postgres import changes, reads, writes
 from titan.store.postgres.blobs import PostgresBlobs
 from titan.store.postgres.database import Database
@@ -128,14 +129,9 @@ class PostgresStore:
             trimmed += some
         return trimmed
 
-    async def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
+    def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
         """Iterate over all documents of a kind, page by page, in order of creation."""
-        after: int | None = 0
-        while after is not None:
-            page = await self.page(kind, after=after, with_blobs=with_blobs)
-            for stored in page.items:
-                yield stored
-            after = page.next_after
+        return every(self, kind, with_blobs=with_blobs)
 
     async def _use(self, function: Callable[[Session, *Ts], Awaitable[T]], *args: *Ts) -> T:
         """Run an operation over there. What is known to be down is told without crossing."""

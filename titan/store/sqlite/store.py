@@ -26,6 +26,7 @@ from titan.store.contract import (
     WriteOutcome,
     is_id,
 )
+from titan.store.listing import every
 from titan.store.sqlite import codes, queries, transactions, wire
 from titan.store.sqlite.blobs import SqliteBlobs, blob_folder
 from titan.store.sqlite.client import WriterClient, WriterFailed
@@ -168,14 +169,9 @@ class SqliteStore:
             if count < transactions.TRIMMED_AT_ONCE:
                 return trimmed
 
-    async def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
+    def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
         """Iterate over all documents of a kind, page by page, in order of creation."""
-        after: int | None = 0
-        while after is not None:
-            page = await self.page(kind, after=after, with_blobs=with_blobs)
-            for stored in page.items:
-                yield stored
-            after = page.next_after
+        return every(self, kind, with_blobs=with_blobs)
 
 
 @asynccontextmanager
