@@ -27,6 +27,7 @@ from titan.store.contract import StoreDamaged, StoreUnavailable
 from titan.store.schema import SchemaUnfit
 from titan.store.sqlite.lock import AlreadyServed
 from titan.store.sqlite.prepare import DataFolderUnusable, UpgradeFailed
+from titan.telemetry.health import Check
 from titan.telemetry.log import Log, capture_stdlib, make_log
 from titan.telemetry.metrics import Metrics
 from titan.telemetry.sdnotify import Notifier
@@ -143,11 +144,16 @@ class Root:
         """Take what an instance needs for itself alone, and make it."""
         base = Base(self._log, self._notifier, Metrics(), self._state)
         base.metrics.watch_log(lambda: self._writer.dropped)
-        database = base.check("database")
-        around = Surroundings(database, base.metrics, self._on_unfit)
+        checks: dict[str, Check] = {}
+
+        def new_check(name: str) -> Check:
+            check = checks[name] = base.check(name)
+            return check
+
+        around = Surroundings(new_check, base.metrics, self._on_unfit)
         with listening(self._settings) as sockets:
             async with open_backend(self._settings, around) as backend:
-                yield make_instance(self._settings, backend, sockets, base, {"database": database}), sockets
+                yield make_instance(self._settings, backend, sockets, base, checks), sockets
 
     def _on_unfit(self, error: SchemaUnfit) -> None:
         self._unfit = error

@@ -57,7 +57,8 @@ Backend = Embedded | Postgres
 class Surroundings:
     """What a backend's actors tell of it, and to whom."""
 
-    check: Check
+    new_check: Callable[[str], Check]
+    """Makes a check by its name in `/health/ready`; only what is configured has one."""
     metrics: Metrics
     on_unfit: Callable[[SchemaUnfit], None]
     """Called where the database turns out to have a schema that this program must not serve."""

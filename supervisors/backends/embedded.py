@@ -19,7 +19,7 @@ async def embedded(path: Path, around: Surroundings) -> AsyncIterator[Embedded]:
         await prepare(path)
         async with SqliteStore(path) as store:
             await store.blobs.remove_leftovers()
-            yield Embedded(store, SqliteWriterActor(store, around.check), _place(path))
+            yield Embedded(store, SqliteWriterActor(store, around.new_check("database")), _place(path))
 
 
 def _place(path: Path) -> str:

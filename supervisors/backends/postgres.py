@@ -20,5 +20,5 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
     island = Island()
     database = Database(url, limits, observe_wait=observe_wait)
     island_actor = IslandActor(island)
-    database_actor = DatabaseActor(island, database, around.check, on_unfit=around.on_unfit)
+    database_actor = DatabaseActor(island, database, around.new_check("database"), on_unfit=around.on_unfit)
     return Postgres(PostgresStore(island, database), island_actor, database_actor, str(url), island_actor.is_alive)

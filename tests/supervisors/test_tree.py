@@ -29,10 +29,9 @@ def children(node: Child | Supervisor) -> Iterator[Child]:
 async def tree_of(settings: Settings) -> AsyncIterator[Supervisor]:
     """Give the tree that these settings make; nothing of it runs."""
     base = Base(make_log(lambda _: None), Notifier(None), Metrics(), State())
-    database = base.check("database")
-    around = Surroundings(database, base.metrics, on_unfit=lambda _: None)
+    around = Surroundings(base.check, base.metrics, on_unfit=lambda _: None)
     async with open_backend(settings, around) as backend:
-        yield tree(make_instance(settings, backend, Sockets(()), base, {"database": database}))
+        yield tree(make_instance(settings, backend, Sockets(()), base, {}))
 
 
 def embedded(tmp_path: Path) -> Database:

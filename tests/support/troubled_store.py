@@ -1,6 +1,5 @@
 """A real store whose next calls meet trouble on purpose."""
 
-from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -17,8 +16,10 @@ class TroubledStore:
         self.is_stuck = False
         self.answers_lost = False
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
+        if not callable(method):
+            return method
 
         async def call(*args: Any, **options: Any) -> Any:
             if self.error is not None:

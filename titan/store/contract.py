@@ -15,6 +15,8 @@ Promised:
 * **Preconditions** are compared and the write is made in one step; of two racing writers with one `IfMatch` one wins.
 * **Idempotency**: a request that succeeded is carried out once, and its retries get its outcome for 24 h, also while
   it is still running and whatever was done to the document since. A request that was refused leaves no record.
+* **Marks** say how new a read was, so that another one can be asked to be as new: a read at a snapshot shows a mark
+  once every transaction up to that number has ended. A write's mark is its own transaction's number.
 * **Pages** are keyset pages in the order of creation; replacing a document does not move it, and a page costs the same
   however deep it lies.
 * **Bytes come back as they went in**: a document's content is opaque to the store.
@@ -27,7 +29,7 @@ Expected outcomes are values (`WriteOutcome`), matched exhaustively; a store tha
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -105,6 +107,17 @@ class Stored:
     """Wall time of the last change, milliseconds since the epoch (for people and `Last-Modified`, never for order)."""
     body: bytes
     """The whole document as JSON."""
+    mark: int = field(default=0, compare=False)
+    """Number of the transaction that wrote it, or a greater one; 0 where the store numbers none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a read of one document found, absence included."""
+
+    stored: Stored | None
+    mark: int
+    """What a read must show to be as new as this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,22 @@ class Page:
     items: tuple[Stored, ...]
     next_after: int | None
     """Pass it as `after` for the next page; None on the last one."""
+    mark: int = field(default=0, compare=False)
+    """What a read must show to be as new as this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How new a read must be. A store may always give something newer."""
+
+    is_newest: bool
+    """Whatever was acknowledged before the read began; else up to a second may be missing."""
+    mark: int = 0
+    """In any case it shows this mark."""
+
+
+NEWEST = Need(is_newest=True)
+RECENT = Need(is_newest=False)
 
 
 # --- preconditions ---
@@ -158,7 +187,13 @@ class WriteMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class _Outcome:
+    mark: int = field(default=0, compare=False, kw_only=True)
+    """What a read must show to be as new as this answer; 0 where the store numbers no transactions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Created(_Outcome):
     """There was none; there is one now."""
 
     revision: int
@@ -166,7 +201,7 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(_Outcome):
     """The content is the new one."""
 
     revision: int
@@ -174,45 +209,45 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(_Outcome):
     """It is gone; `revision` is that of the deletion."""
 
     revision: int
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(_Outcome):
     """The same request was carried out before; this was its outcome. Nothing was written now."""
 
     first: Created | Replaced | Deleted
 
 
 @dataclass(frozen=True, slots=True)
-class AlreadyExists:
+class AlreadyExists(_Outcome):
     """CREATE met a document; it has this revision."""
 
     revision: int
 
 
 @dataclass(frozen=True, slots=True)
-class NotFound:
+class NotFound(_Outcome):
     """There is no such document."""
 
 
 @dataclass(frozen=True, slots=True)
-class PreconditionFailed:
+class PreconditionFailed(_Outcome):
     """The precondition does not hold; `revision` is the current one, None where there is no document."""
 
     revision: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class IdempotencyMismatch:
+class IdempotencyMismatch(_Outcome):
     """The key was used for another request."""
 
 
 @dataclass(frozen=True, slots=True)
-class IdempotencyRunning:
+class IdempotencyRunning(_Outcome):
     """The first request with this key has not ended yet."""
 
 
@@ -241,6 +276,8 @@ class Change:
     id: str
     type: ChangeType
     modified_ms: int
+    mark: int = field(default=0, compare=False)
+    """Number of its transaction; 0 where the store numbers none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +287,25 @@ class Changes:
     items: tuple[Change, ...]
     cursor: str
     """Pass it as `after` to go on behind the last of them. Opaque, at most 200 characters of ASCII."""
+    shows: int = field(default=0, compare=False)
+    """The highest mark of which everything has been told, here or before."""
+    is_last: bool = field(default=True, compare=False)
+    """False where more could have been told at that moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest changes and the cursor behind them, for who begins to follow and wants to know what just was."""
+
+    items: tuple[Change, ...]
+    """In no particular order."""
+    cursor: str
+    shows: int
+    """The highest mark of which every change was made before."""
+    whole_from: int
+    """Every change of a transaction above this number that was visible is among them."""
+    history: str
+    """Names the database and its history; marks and revisions of another one mean something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,8 +368,17 @@ class Store(Protocol):
         """The files that documents name."""
         ...
 
+    @property
+    def history(self) -> str:
+        """Names what the marks belong to; empty while that is not known."""
+        ...
+
+    async def find(self, kind: Kind, document_id: str, *, with_blobs: bool = False, need: Need = NEWEST) -> Found:
+        """Read a document, or find that there is none. `with_blobs` includes the values of Blob elements."""
+        ...
+
     async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
-        """Return the document, or None where there is none. `with_blobs` includes the values of Blob elements."""
+        """Return what `find` finds, as new as can be."""
         ...
 
     async def page(
@@ -324,6 +389,7 @@ class Store(Protocol):
         after: int = 0,
         limit: int = 100,
         with_blobs: bool = False,
+        need: Need = NEWEST,
     ) -> Page:
         """Return up to `limit` (at least 1) documents created after position `after` that carry all `terms`.
 
@@ -356,6 +422,10 @@ class Store(Protocol):
 
         Whoever follows the cursors sees every change exactly once; one that is committed later is never passed over.
         """
+        ...
+
+    async def latest(self, limit: int) -> Latest:
+        """Return up to `limit` of the newest changes and the cursor behind them."""
         ...
 
     async def cursor(self) -> str:

@@ -3,7 +3,7 @@
 from hashlib import blake2b
 
 from titan.store.codes import KIND_OF
-from titan.store.contract import Change, Changes, ChangesGone
+from titan.store.contract import Change, Changes, ChangesGone, Latest
 from titan.store.postgres.codes import CHANGE_OF
 from titan.store.postgres.session import Row, Session
 from titan.store.postgres.snapshots import FIRST, IDENTITY_BYTES, Cursor, Snapshot
@@ -30,6 +30,14 @@ SELECT here.*, o.* FROM ({_HERE}) AS here LEFT JOIN LATERAL (
     AND revision > $3
   ORDER BY revision LIMIT $4
 ) AS o ON true ORDER BY o.revision
+"""
+
+# $1 how many of the newest
+_LATEST = f"""
+SELECT here.*, o.* FROM ({_HERE}) AS here LEFT JOIN LATERAL (
+  SELECT xid::text::bigint AS xid, revision, kind, type, modified_ms, id FROM titan_outbox
+  ORDER BY titan_outbox.xid DESC LIMIT $1
+) AS o ON true
 """
 
 _TRIM = f"""
@@ -78,14 +86,20 @@ async def changes(session: Session, after: str | None, limit: int) -> Changes | 
         return ChangesGone()
     found = [row for row in rows if row["revision"] is not None]
     window, behind = cursor.advance(here, now, [row["revision"] for row in found], limit)
-    return Changes(tuple(_change(row) for row in found[:limit] if window.sees(row["xid"])), str(behind))
+    items = tuple(_change(row) for row in found[:limit] if window.sees(row["xid"]))
+    return Changes(items, str(behind), shows=behind.seen.xmin - 1, is_last=behind.telling is None and window == now)
 
 
-async def cursor(session: Session) -> str:
-    """Return the cursor behind the newest change; see `titan.store.contract.Store.cursor`."""
-    row = await session.read_row(_HERE)
-    assert row is not None
-    return str(Cursor(_identity(row), Snapshot.parse(row["snapshot"]).coarsened()))
+async def latest(session: Session, limit: int) -> Latest:
+    """Return the newest changes and the cursor behind them; see `titan.store.contract.Store.latest`."""
+    rows = await session.read_rows(_LATEST, limit)
+    here, now = _identity(rows[0]), Snapshot.parse(rows[0]["snapshot"]).coarsened()
+    items = tuple(_change(row) for row in rows if row["revision"] is not None)
+    if len(items) == limit:  # the lowest number's other changes may be cut off
+        whole_from = min((item.mark for item in items), default=now.xmax)
+    else:
+        whole_from = rows[0]["trimmed"] or 0
+    return Latest(items, str(Cursor(here, now)), now.xmin - 1, whole_from, here.hex())
 
 
 async def trim(session: Session, before_ms: int) -> int:
@@ -111,4 +125,6 @@ def _is_kept(cursor: Cursor, here: bytes, now: Snapshot, trimmed: int | None) ->
 
 
 def _change(row: Row) -> Change:
-    return Change(row["revision"], KIND_OF[row["kind"]], row["id"], CHANGE_OF[row["type"]], row["modified_ms"])
+    return Change(
+        row["revision"], KIND_OF[row["kind"]], row["id"], CHANGE_OF[row["type"]], row["modified_ms"], row["xid"]
+    )

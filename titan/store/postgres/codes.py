@@ -49,11 +49,11 @@ def claim_keys(scope: bytes) -> tuple[int, int]:
     return int.from_bytes(hashed[:4], signed=True), int.from_bytes(hashed[4:], signed=True)
 
 
-def done(code: int, revision: int, modified_ms: int) -> Done:
+def done(code: int, revision: int, modified_ms: int, mark: int) -> Done:
     """Return the outcome of a write that was carried out."""
     match code:
         case 1:
-            return Created(revision, modified_ms)
+            return Created(revision, modified_ms, mark=mark)
         case 2:
-            return Replaced(revision, modified_ms)
-    return Deleted(revision)
+            return Replaced(revision, modified_ms, mark=mark)
+    return Deleted(revision, mark=mark)

@@ -57,6 +57,8 @@ class Database:
         self.down_because: str | None = "not connected yet"
         self.described = ""
         """What is at the other end, for people; empty before the first connection."""
+        self.history = ""
+        """Names the database and its history; empty before the first connection."""
         self._program = program
         self._observe_wait = observe_wait
         self._spell: _Spell | None = None
@@ -84,6 +86,7 @@ class Database:
             raise
         self._spell = spell
         self.described = spell.described
+        self.history = spell.history
         self.down_because = None
 
     async def watch(self) -> str:
@@ -130,6 +133,7 @@ class _Spell:
         self._connector = Connector(url, limits)
         self._probe: Session | None = None
         self.described = ""
+        self.history = ""
         self._forget = at_end(lambda: self.end("the island ends"))
         self.pool = Pool(self._connector.connect, limits, observe_wait=observe_wait)
         self.doubt = asyncio.Event()
@@ -141,6 +145,7 @@ class _Spell:
         try:
             await self._look()
             await changes.adopt(self._probe)
+            self.history = (await changes.latest(self._probe, 0)).history
         except (StoreUnavailable, *FAILURES) as error:
             raise Unreachable(words(error)) from error
         await self.pool.grow(self._limits.warm)

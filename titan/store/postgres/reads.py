@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from titan.store.codes import KIND, spliced
-from titan.store.contract import Kind, Page, Stored, StoreDamaged
+from titan.store.contract import Found, Kind, Page, Stored, StoreDamaged
 from titan.store.postgres.codes import digest, pack_terms, terms_of
 from titan.store.postgres.session import Row, Session
 
@@ -23,21 +23,25 @@ def _body(of: str, *, with_blobs: bool) -> str:
     )
 
 
+_HORIZON = "(SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon) AS now"
+
+# `xid` is the 32 bits that a row knows of the transaction that wrote it. A row is always written by its document's
+# change; a vacuum that moves it keeps the number, a restore brings a newer one.
 _GET = {
-    with_blobs: f"SELECT d.id, d.revision, d.modified_ms, d.has_elements, d.header, {_body('d', with_blobs=with_blobs)}"
-    " FROM titan_document d WHERE d.kind = $1 AND d.digest = $2"
+    with_blobs: "SELECT now.horizon, d.xmin::text::bigint AS xid, d.id, d.revision, d.modified_ms, d.has_elements,"
+    f" d.header, {_body('d', with_blobs=with_blobs)}"
+    f" FROM {_HORIZON} LEFT JOIN titan_document d ON d.kind = $1 AND d.digest = $2"
     for with_blobs in (False, True)
 }
 
 # The size of what comes before a document decides whether it is still on the page, so that the first always is.
 _SIZED = """
-SELECT d.found, d.n, d.id, d.revision, d.modified_ms, d.has_elements, d.header, {body}
-FROM (
+SELECT now.horizon, d.found, d.n, d.id, d.revision, d.modified_ms, d.has_elements, d.header, {body}
+FROM {horizon} LEFT JOIN (
   SELECT d.*, count(*) OVER () AS found,
     sum(d.{size}) OVER (ORDER BY d.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
   FROM ({found}) AS d
-) AS d
-WHERE coalesce(d.before, 0) < {max_bytes}
+) AS d ON coalesce(d.before, 0) < {max_bytes}
 ORDER BY d.n
 """
 _ALL = "SELECT d.* FROM titan_document d WHERE d.kind = $1 AND d.n > $2 ORDER BY d.n LIMIT $3"
@@ -59,14 +63,17 @@ ORDER BY (SELECT count(*) FROM (
 """
 
 
-async def get(session: Session, kind: Kind, document_id: str, with_blobs: bool) -> Stored | None:  # noqa: FBT001
-    """Return one document; see `titan.store.contract.Store.get`."""
+async def find(session: Session, kind: Kind, document_id: str, with_blobs: bool) -> Found:  # noqa: FBT001
+    """Return one document, or that there is none; see `titan.store.contract.Store.find`."""
     row = await session.read_row(_GET[with_blobs], KIND[kind], digest(document_id))
-    if row is None:
-        return None
+    assert row is not None
+    newest = row["horizon"] - 1
+    if row["id"] is None:
+        return Found(None, newest)
     if row["id"] != document_id:
         raise StoreDamaged(f"the digest of the id {document_id!r} leads to the document {row['id']!r}")
-    return _stored(row)
+    mark = full_xid(row["xid"], newest)
+    return Found(_stored(row, mark), mark)
 
 
 async def page(
@@ -83,9 +90,10 @@ async def page(
         terms = [(row["field"], row["digest"]) for row in rows]
     values = [part for term in terms for part in term]
     rows = await session.read_rows(_page(len(terms), with_blobs=with_blobs), KIND[kind], after, limit + 1, *values)
-    items = tuple(_stored(row) for row in rows[:limit])
-    more = bool(rows) and rows[0]["found"] > len(items)
-    return Page(items, rows[len(items) - 1]["n"] if more else None)
+    newest = rows[0]["horizon"] - 1
+    items = tuple(_stored(row, newest) for row in rows[:limit] if row["n"] is not None)
+    more = bool(items) and rows[0]["found"] > len(items)
+    return Page(items, rows[len(items) - 1]["n"] if more else None, newest)
 
 
 def _page(terms: int, *, with_blobs: bool) -> str:
@@ -95,11 +103,21 @@ def _page(terms: int, *, with_blobs: bool) -> str:
         size="full_bytes" if with_blobs else "plain_bytes",
         found=_BY_TERMS.format(others=others) if terms else _ALL,
         max_bytes=PAGE_MAX_BYTES,
+        horizon=_HORIZON,
     )
 
 
-def _stored(row: Row) -> Stored:
+def full_xid(xid: int, newest: int) -> int:
+    """Return the 64-bit number of a transaction of which 32 bits are known, or a greater one; none is above `newest`.
+
+    Of a row that was frozen before the counter came round the number is too great, never too small.
+    """
+    full = (newest & ~0xFFFFFFFF) | xid
+    return full if full <= newest else max(full - (1 << 32), 0)
+
+
+def _stored(row: Row, mark: int) -> Stored:
     header: bytes = row["header"]
     if row["has_elements"]:
         header = spliced(header, row["elements"] or b"")
-    return Stored(row["id"], row["revision"], row["modified_ms"], header)
+    return Stored(row["id"], row["revision"], row["modified_ms"], header, mark)

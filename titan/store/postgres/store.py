@@ -1,6 +1,7 @@
 """The store on PostgreSQL: `titan.store.contract.Store`; every operation crosses to the island once."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
 import trio
@@ -9,12 +10,16 @@ from titan.island import Island, IslandDown
 from titan.store.codes import term
 from titan.store.contract import (
     MAX_POSITION,
+    NEWEST,
     Changes,
     ChangesGone,
     Document,
+    Found,
     Idempotency,
     IdempotencyRunning,
     Kind,
+    Latest,
+    Need,
     NotFound,
     OutcomeUnknown,
     Page,
@@ -48,11 +53,27 @@ class PostgresStore:
         self._database = database
         self.blobs = PostgresBlobs(self._use)
 
+    @property
+    def history(self) -> str:
+        """Names what the marks belong to."""
+        return self._database.history
+
+    async def find(
+        self,
+        kind: Kind,
+        document_id: str,
+        *,
+        with_blobs: bool = False,
+        need: Need = NEWEST,  # noqa: ARG002
+    ) -> Found:
+        """Read a document on the primary, whatever is needed: nothing is newer."""
+        if not is_id(document_id):
+            return Found(None, 0)
+        return await self._use(reads.find, kind, document_id, with_blobs)
+
     async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
         """Return the document, or None where there is none."""
-        if not is_id(document_id):
-            return None
-        return await self._use(reads.get, kind, document_id, with_blobs)
+        return (await self.find(kind, document_id, with_blobs=with_blobs)).stored
 
     async def page(
         self,
@@ -62,6 +83,7 @@ class PostgresStore:
         after: int = 0,
         limit: int = 100,
         with_blobs: bool = False,
+        need: Need = NEWEST,  # noqa: ARG002
     ) -> Page:
         """Return up to `limit` documents created after position `after` that carry all `terms`."""
         wanted = sorted({term(each) for each in terms})
@@ -102,8 +124,8 @@ class PostgresStore:
         except StoreUnavailable:
             raise unknown from None
         match outcome:
-            case Replayed(first):
-                return first
+            case Replayed(first, mark=mark):
+                return replace(first, mark=mark)
             case IdempotencyRunning():
                 raise unknown
         return outcome
@@ -118,9 +140,13 @@ class PostgresStore:
         """Return committed changes behind a cursor; None stands for the oldest that is kept."""
         return await self._use(changes.changes, after, limit)
 
+    async def latest(self, limit: int) -> Latest:
+        """Return up to `limit` of the newest changes and the cursor behind them."""
+        return await self._use(changes.latest, limit)
+
     async def cursor(self) -> str:
         """Return the cursor behind the newest change."""
-        return await self._use(changes.cursor)
+        return (await self.latest(0)).cursor
 
     async def trim_changes(self, *, before_ms: int) -> int:
         """Forget the oldest changes of before that wall time, many short transactions one after the other."""

@@ -18,6 +18,7 @@ SELECT pg_advisory_xact_lock({lock}) WHERE current_setting('titan.claimed')::boo
 LOOK = f"""
 SELECT current_setting('titan.claimed', true) IS NOT DISTINCT FROM 'false' AS is_running,
        i.request, i.outcome, i.revision AS first_revision, i.modified_ms AS first_modified_ms,
+       pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon,
        d.n, d.id, d.revision, EXISTS (SELECT FROM titan_blob_use u WHERE u.n = d.n) AS names_blobs
 FROM (VALUES (1)) AS always
 LEFT JOIN titan_idempotency i ON i.scope = $3 AND i.created_ms > {NOW_MS} - {_KEPT_MS}
@@ -60,7 +61,7 @@ remembered AS (
     request = excluded.request, outcome = excluded.outcome, revision = excluded.revision,
     modified_ms = excluded.modified_ms, created_ms = excluded.created_ms
 )
-SELECT revision, modified_ms FROM document
+SELECT revision, modified_ms, pg_current_xact_id()::text::bigint AS xid FROM document
 """
 
 CREATE = f"""
@@ -124,7 +125,7 @@ told AS (
   INSERT INTO titan_outbox (revision, kind, type, modified_ms, id)
   SELECT revision, $1, {DELETED}, modified_ms, $2 FROM document
 )
-SELECT revision, modified_ms FROM document
+SELECT revision, modified_ms, pg_current_xact_id()::text::bigint AS xid FROM document
 """
 
 # A replay writes nothing, so its COMMIT would not wait for a synchronous standby, although what it tells may be there

@@ -12,6 +12,7 @@ Between 1 and 4 the client only decides; the locks are held for as long as it ta
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from titan.store.codes import KIND, term
@@ -63,7 +64,7 @@ async def write(
     refused = _earlier(row, idempotency) or judge(mode, precondition, row["revision"])
     if refused is not None:
         await _end(session, refused)
-        return refused
+        return replace(refused, mark=row["horizon"] - 1)
     key = (None, None) if idempotency is None else (idempotency.scope, idempotency.request)
     content = (KIND[document.kind], document.id, *_content(document), *key)
     if row["n"] is None:
@@ -82,7 +83,7 @@ async def delete(session: Session, kind: Kind, document_id: str, precondition: P
     refused = judge(WriteMode.REPLACE, precondition, row["revision"])
     if refused is not None:
         await session.rollback()
-        return refused
+        return replace(refused, mark=row["horizon"] - 1)
     if row["names_blobs"]:
         await blob_rows.set_uses(session, kind, id_digest, frozenset())
     return await _commit(session, DELETED, await session.row(sql.DELETE, KIND[kind], document_id, row["n"]))
@@ -134,7 +135,7 @@ def _earlier(row: Row, idempotency: Idempotency | None) -> Replayed | Idempotenc
         return None
     if row["request"] != idempotency.request:
         return IdempotencyMismatch()
-    return Replayed(done(row["outcome"], row["first_revision"], row["first_modified_ms"]))
+    return Replayed(done(row["outcome"], row["first_revision"], row["first_modified_ms"], row["horizon"] - 1))
 
 
 async def _end(session: Session, refused: Refused | Replayed) -> None:
@@ -148,7 +149,7 @@ async def _end(session: Session, refused: Refused | Replayed) -> None:
 async def _commit(session: Session, code: int, made: Row | None) -> Done:
     assert made is not None
     await session.commit()
-    return done(code, made["revision"], made["modified_ms"])
+    return done(code, made["revision"], made["modified_ms"], made["xid"])
 
 
 def _content(document: Document) -> tuple[object, ...]:

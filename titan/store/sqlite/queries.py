@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from titan.store.codes import KIND, KIND_OF, spliced
-from titan.store.contract import MAX_POSITION, Change, Changes, ChangesGone, Kind, Page, Stored, is_id
+from titan.store.contract import MAX_POSITION, Change, Changes, ChangesGone, Kind, Latest, Page, Stored, is_id
 from titan.store.sqlite.codes import CHANGE_OF
 
 PAGE_MAX_BYTES = 16 << 20
@@ -101,11 +101,23 @@ def changes(db: sqlite3.Connection, *, after: str | None, limit: int) -> Changes
             "SELECT revision, kind, id, type, modified_ms FROM outbox WHERE revision > ? ORDER BY revision LIMIT ?",
             (behind, limit),
         ).fetchall()
-    items = tuple(
-        Change(revision, KIND_OF[kind], document_id, CHANGE_OF[change], modified_ms)
-        for revision, kind, document_id, change, modified_ms in rows
-    )
-    return Changes(items, f"{identity}.{items[-1].revision if items else behind}")
+    items = tuple(map(_change, rows))
+    told = items[-1].revision if items else behind
+    return Changes(items, f"{identity}.{told}", is_last=told == int(newest))
+
+
+def latest(db: sqlite3.Connection, *, limit: int) -> Latest:
+    """Return the newest outbox rows and the cursor behind them."""
+    with snapshot(db):
+        rows = db.execute(
+            "SELECT revision, kind, id, type, modified_ms FROM outbox ORDER BY revision DESC LIMIT ?", (limit,)
+        ).fetchall()
+        return Latest(tuple(map(_change, rows)), cursor(db), shows=0, whole_from=0, history=_meta(db, "identity") or "")
+
+
+def _change(row: tuple[int, int, str, int, int]) -> Change:
+    revision, kind, document_id, change, modified_ms = row
+    return Change(revision, KIND_OF[kind], document_id, CHANGE_OF[change], modified_ms)
 
 
 def cursor(db: sqlite3.Connection) -> str:

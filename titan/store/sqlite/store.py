@@ -12,11 +12,15 @@ import trio
 from titan.store.blob_folder import BlobFolder
 from titan.store.codes import KIND, term
 from titan.store.contract import (
+    NEWEST,
     Changes,
     ChangesGone,
     Document,
+    Found,
     Idempotency,
     Kind,
+    Latest,
+    Need,
     NotFound,
     Page,
     Precondition,
@@ -83,13 +87,29 @@ class SqliteStore:
         if reply != (wire.PROBED,):
             raise failure(*reply)
 
+    @property
+    def history(self) -> str:
+        """Every read is as new as can be, so marks are of no use here and this name tells nothing apart."""
+        return "embedded"
+
     async def get(self, kind: Kind, document_id: str, *, with_blobs: bool = False) -> Stored | None:
         """Return the document, or None where there is none."""
+        return (await self.find(kind, document_id, with_blobs=with_blobs)).stored
+
+    async def find(
+        self,
+        kind: Kind,
+        document_id: str,
+        *,
+        with_blobs: bool = False,
+        need: Need = NEWEST,  # noqa: ARG002
+    ) -> Found:
+        """Read a document, or find that there is none."""
         read = partial(queries.get, kind=kind, document_id=document_id, with_blobs=with_blobs)
         try:
-            return await self._soon(partial(read, max_bytes=INLINE_MAX_BYTES))
+            return Found(await self._soon(partial(read, max_bytes=INLINE_MAX_BYTES)), 0)
         except queries.TooBig:
-            return await self._readers.there(read)
+            return Found(await self._readers.there(read), 0)
 
     async def _soon(self, read: Read[T]) -> T:
         """Make a short read here and now, elsewhere only if a lock is in the way."""
@@ -107,6 +127,7 @@ class SqliteStore:
         after: int = 0,
         limit: int = 100,
         with_blobs: bool = False,
+        need: Need = NEWEST,  # noqa: ARG002
     ) -> Page:
         """Return up to `limit` documents created after position `after` that carry all `terms`."""
         wanted = sorted({term(each) for each in terms})
@@ -152,6 +173,10 @@ class SqliteStore:
         if few < limit and isinstance(found, Changes) and len(found.items) == few:
             return await self._readers.there(partial(queries.changes, after=after, limit=limit))
         return found
+
+    async def latest(self, limit: int) -> Latest:
+        """Return up to `limit` of the newest changes and the cursor behind them."""
+        return await self._readers.there(partial(queries.latest, limit=limit))
 
     async def cursor(self) -> str:
         """Return the cursor behind the newest change."""
