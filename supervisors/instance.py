@@ -22,9 +22,12 @@ from titan.api.operations import OPERATIONS
 from titan.api.services import PageSizes, Services
 from titan.http.app import Api, Pages, Probes, make_app
 from titan.http.limits import HttpLimits
+from titan.http.rate import RateLimit
 from titan.http.server import Endpoint
 from titan.http.sockets import listen
 from titan.http.tls import TlsCertificate
+from titan.security.quota import Quota
+from titan.security.rate_limit import LocalRateLimit
 from titan.settings import Settings, Verification, is_loopback
 from titan.telemetry.health import Check, Readiness, readiness
 from titan.telemetry.heartbeat import Heartbeat
@@ -131,7 +134,11 @@ def make_instance(
     endpoints = [
         Endpoint(
             sockets.main,
-            app(_main_pages(settings, probes, state, metrics), api=Api(OPERATIONS, settings.http.base_path)),
+            app(
+                _main_pages(settings, probes, state, metrics),
+                api=Api(OPERATIONS, settings.http.base_path),
+                rate_limit=_rate_limit(settings, metrics),
+            ),
             certificate,
         )
     ]
@@ -185,6 +192,11 @@ def snapshot_json(node: Snapshot) -> dict[str, Any]:
         "since": node.since_wall,
         "children": [snapshot_json(child) for child in node.children],
     }
+
+
+def _rate_limit(settings: Settings, metrics: Metrics) -> RateLimit | None:
+    per_minute = settings.security.requests_per_minute
+    return LocalRateLimit(Quota(per_minute), metrics.watch_rate_limit()) if per_minute else None
 
 
 def _certificate(settings: Settings) -> TlsCertificate | None:

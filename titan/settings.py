@@ -273,6 +273,12 @@ class Security(Section):
         default=False,
         description="Listen beyond loopback although nobody has to log in: everyone who reaches the port may write.",
     )
+    requests_per_minute: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Requests a minute that one client address (IPv6: one /64) may send; more is answered 429; 0: any.",
+    )
 
 
 class Settings(BaseSettings):

@@ -22,6 +22,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.model": "titan.store",
         "titan.api": "titan.model titan.store titan.version",
         "titan.http": "titan.api",
+        "titan.security": "titan.http",
         "titan.telemetry": "titan.http titan.printable titan.version",
         "titan.settings": "titan.printable titan.store",
         "titan.reference": "titan.settings titan.telemetry",
@@ -33,7 +34,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "supervisors.backends": "supervisors.actors supervisors.kernel titan.island titan.settings titan.store"
         " titan.telemetry",
         "supervisors.instance": "supervisors.actors supervisors.backends supervisors.kernel titan.api titan.http"
-        " titan.settings titan.telemetry",
+        " titan.security titan.settings titan.telemetry",
         "supervisors.tree": "supervisors.backends supervisors.instance supervisors.kernel",
         "supervisors.root": "supervisors.actors supervisors.backends supervisors.instance supervisors.kernel"
         " supervisors.signals supervisors.tree titan.exits titan.http titan.settings titan.store titan.telemetry"

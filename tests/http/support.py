@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Self
 
 import h11
@@ -15,6 +16,7 @@ from titan.api.operation import Operation, Right
 from titan.http.app import Api, Pages, Probes, make_app
 from titan.http.limits import MIB, HttpLimits
 from titan.http.observe import RequestRecord
+from titan.http.rate import RateLimit
 from titan.http.server import Endpoint, HttpServer
 from titan.http.sockets import listen
 from titan.http.tls import TlsCertificate
@@ -114,11 +116,21 @@ async def running(
     base_path: str = "",
     tls: TlsCertificate | None = None,
     seen: Observations | None = None,
+    rate_limit: RateLimit | None = None,
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
 ) -> AsyncIterator[Running]:
     """Serve TABLE by `answer` until the block ends."""
     seen = seen or Observations()
     limits = limits or HttpLimits()
-    app = make_app(answer, app_pages or pages(), seen, api=Api(TABLE, base_path), limits=limits)
+    app = make_app(
+        answer,
+        app_pages or pages(),
+        seen,
+        api=Api(TABLE, base_path),
+        limits=limits,
+        trusted_proxies=trusted_proxies,
+        rate_limit=rate_limit,
+    )
     sockets = listen("127.0.0.1", 0)
     server = HttpServer([Endpoint(sockets, app, tls)], seen, limits)
     site = Running(sockets[0].getsockname()[1], server, seen)

@@ -23,6 +23,7 @@ def complete() -> Metrics:
     made.watch_loop(lambda: 0.25)
     made.watch_log(lambda: 7)
     made.watch_pool(available=lambda: 17, size=lambda: 5)(0.002)
+    made.watch_rate_limit()("local", True)
     return made
 
 
@@ -185,6 +186,22 @@ def test_a_request_is_one_line_and_one_count():
 def test_the_trace_is_named():
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     assert told(traceparent=f"00-{trace}-00f067aa0ba902b7-01")[2]["trace_id"] == trace
+
+
+def test_a_request_that_could_not_be_served_now_says_why():
+    assert told(status=429, because="too many requests")[2]["because"] == "too many requests"
+    assert "because" not in told(status=429)[2]
+
+
+def test_the_rate_limits_work_is_counted():
+    made = Metrics()
+    tell = made.watch_rate_limit()
+    tell("local", True)
+    tell("local", True)
+    tell("local", False)
+    name = "titan_rate_limit_requests_total"
+    assert value(made, name, counted_by="local", outcome="granted") == 2
+    assert value(made, name, counted_by="local", outcome="refused") == 1
 
 
 def test_a_long_path_is_cut():

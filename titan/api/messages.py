@@ -45,3 +45,5 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
     media_type: str | None = "application/json"
     """None where there is no body."""
+    because: str | None = None
+    """Why it could not be done now, in a few words for the log; the client is told by the body."""

@@ -39,6 +39,7 @@ def problem(
     *,
     request_id: str = "",
     headers: tuple[tuple[str, str], ...] = (),
+    because: str | None = None,
 ) -> Response:
     """Answer an error with one message per text, at least one."""
     message = {
@@ -49,10 +50,11 @@ def problem(
     if request_id:
         message["correlationId"] = request_id[:128]
     listed = [texts] if isinstance(texts, str) else texts
-    return Response(status, orjson.dumps({"messages": [message | {"text": text} for text in listed]}), headers)
+    body = orjson.dumps({"messages": [message | {"text": text} for text in listed]})
+    return Response(status, body, headers, because=because)
 
 
 def unavailable(text: str, *, request_id: str = "", retry_after_s: float = 1.0, status: int = 503) -> Response:
-    """Answer that the server cannot do it now, and when to come back."""
+    """Answer that it cannot be done now, and when to come back; the log is told the same reason."""
     retry_after = ("Retry-After", str(max(1, ceil(retry_after_s))))
-    return problem(status, text, request_id=request_id, headers=(retry_after,))
+    return problem(status, text, request_id=request_id, headers=(retry_after,), because=text)

@@ -25,12 +25,16 @@ from titan.http.exchange import Exchange, Send
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
 from titan.http.paths import Mounts
+from titan.http.rate import RateLimit
 from titan.http.site import Answer, Site
 
 PREFIXES = ("", "/api/v3.1", "/api/v3")
 """Clients use either; all are the same API."""
 
 RETRY_AFTER_S = 1
+
+NEVER_LIMITED = frozenset({b"/health/live", b"/health/ready", b"/metrics", b"/system/tree"})
+"""Pages that are most needed while somebody floods the server; they are made of what is in memory."""
 
 
 class Readiness(Protocol):
@@ -81,6 +85,7 @@ def make_app(
     api: Api,
     limits: HttpLimits,
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
+    rate_limit: RateLimit | None = None,
 ) -> QuartTrio:
     """Make one port's application; it needs no lifespan events."""
     app = QuartTrio("titan", static_folder=None)
@@ -95,6 +100,8 @@ def make_app(
         limits=limits,
         bodies=BodyBudget(limits.max_unfinished_bytes),
         pages=frozenset(path.encode("ascii") for path in paths),
+        never_limited=NEVER_LIMITED,
+        rate_limit=rate_limit,
         trusted_proxies=trusted_proxies,
     )
     app.asgi_http_class = partial(_exchange, site)  # type: ignore[assignment]  # Quart's own seam; it calls what is here

@@ -70,6 +70,11 @@ class Body:
         """True where the request itself says so, or has gone beyond the limit already."""
         return max(self.received_bytes, self._declared or 0) > self.max_bytes
 
+    @property
+    def is_empty(self) -> bool:
+        """True where the head says that there is none."""
+        return self._declared == 0
+
     def release(self) -> None:
         """Give the memory back to the budget."""
         self._budget.grow(-self._counted)
@@ -79,7 +84,7 @@ class Body:
         """Read all of it; what is too large by its own word is not read at all, a chunked one up to the limit."""
         if self.is_too_large:
             return BodyFault.TOO_LARGE
-        if self._declared == 0:  # its end is here already
+        if self.is_empty:  # its end is here already
             self.is_complete = (await receive())["type"] == "http.request"
             return b"" if self.is_complete else BodyFault.GONE
         started = trio.current_time()

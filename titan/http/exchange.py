@@ -7,6 +7,7 @@ much as everything that is done here.
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,7 @@ import trio
 from titan.api.messages import AnswerCut, Request, Response
 from titan.api.results import problem, unavailable
 from titan.api.routing import Match, not_found
-from titan.http import headers
+from titan.http import headers, rate
 from titan.http.body import Body, BodyFailed, BodyFault, BodyStream, Receive
 from titan.http.connection import LINK, Link
 from titan.http.observe import RequestRecord
@@ -53,6 +54,9 @@ class Exchange:
         self._status = CLIENT_GONE
         self._has_begun = False
         self._cut: str | None = None
+        self._because: str | None = None
+        self._verdict: rate.Verdict | None = None
+        self._is_limited = site.rate_limit is not None
 
     async def __call__(self, receive: Receive, send: Send) -> None:
         """Serve it: an error that no one expected becomes a 500 and is reported whole."""
@@ -81,8 +85,10 @@ class Exchange:
         found = self._find()
         if isinstance(found, tuple):
             self._operation = found[0].operation.operation_id
-            if found[0].operation.streams:
-                return await self._run_streamed(*found, receive)
+        if self._is_limited and not await self._is_within_rate():
+            return await self._refuse_rate(receive)
+        if isinstance(found, tuple) and found[0].operation.streams:
+            return await self._run_streamed(*found, receive)
         body = await self._read(receive)
         if isinstance(body, BodyFault):
             return self._body_refusal(body)
@@ -107,6 +113,7 @@ class Exchange:
         path = origin_form(raw_path)
         if path in self._site.pages:
             self._operation = path.decode("ascii").strip("/").replace("/", "_").replace(".", "_")
+            self._is_limited = self._is_limited and path not in self._site.never_limited
             return self._operation
         split = self._site.mounts.split(segments)
         if split is None:
@@ -118,6 +125,20 @@ class Exchange:
         if method == "OPTIONS" and found.status == 405:
             return Response(204, headers=found.headers, media_type=None)
         return found
+
+    async def _is_within_rate(self) -> bool:
+        """Ask before anything is read or done for this client."""
+        assert self._site.rate_limit is not None
+        self._verdict = await self._site.rate_limit.ask(self._client)
+        return self._verdict is None or self._verdict.is_granted
+
+    async def _refuse_rate(self, receive: Receive) -> Response | None:
+        assert self._verdict is not None
+        if self._body.is_empty:  # its end is here: the connection can stay open
+            body = await self._read(receive)
+            if isinstance(body, BodyFault):
+                return self._body_refusal(body)
+        return rate.refusal(self._verdict, self._request_id)
 
     async def _read(self, receive: Receive) -> bytes | BodyFault:
         if not self._body.is_too_large:
@@ -190,6 +211,9 @@ class Exchange:
         is_tls = self._scope["scheme"] == "https"
         reply = await make_reply(response, self._headers, self._request_id, is_tls=is_tls)
         self._status = reply.status
+        self._because = response.because
+        if self._verdict is not None:
+            reply.headers.extend(rate.fields(self._verdict))
         if headers.asks_for_timing(self._headers):
             reply.headers.append((b"server-timing", self._timing().encode()))
         if self._body.is_complete:
@@ -230,8 +254,12 @@ class Exchange:
         read, now = self._read_at - self._started, time.perf_counter()
         return f"read;dur={read * 1000:.2f}, handle;dur={(now - self._read_at) * 1000:.2f}"
 
-    def _record(self) -> RequestRecord:
+    @cached_property
+    def _client(self) -> str:
         peer = self._scope["client"]
+        return headers.client_address(peer[0] if peer else "", self._headers, self._site.trusted_proxies)
+
+    def _record(self) -> RequestRecord:
         return RequestRecord(
             method=self._scope["method"],
             operation=self._operation,
@@ -241,10 +269,11 @@ class Exchange:
             received_bytes=self._body.received_bytes,
             sent_bytes=self._sent,
             request_id=self._request_id,
-            client=headers.client_address(peer[0] if peer else "", self._headers, self._site.trusted_proxies),
+            client=self._client,
             traceparent=headers.traceparent(self._headers),
             is_complete=not self._link.is_broken,
             cut_because=self._cut,
+            because=None if self._cut else self._because,
         )
 
 

@@ -30,6 +30,8 @@ class RequestRecord:
     """False where the connection broke before the answer was out."""
     cut_because: str | None = None
     """Why an answer in pieces had no end: what was to be sent could not be had any more."""
+    because: str | None = None
+    """Why it could not be done now (429, 503, 507)."""
 
 
 def malformed_request(status: int, client: str, request_id: str) -> RequestRecord:

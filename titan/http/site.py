@@ -11,6 +11,7 @@ from titan.http.body import BodyBudget
 from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
 from titan.http.paths import Mounts
+from titan.http.rate import RateLimit
 
 Answer = Callable[[Operation, Request], Awaitable[Response]]
 """Runs one operation; raises for bugs only."""
@@ -28,4 +29,8 @@ class Site:
     bodies: BodyBudget
     pages: frozenset[bytes]
     """Paths that are Quart's: health, metrics, documentation."""
+    never_limited: frozenset[bytes]
+    """Those of them that are for whoever runs the server, and are answered however often they are asked for."""
+    rate_limit: RateLimit | None
+    """None: clients may ask as often as they like."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]

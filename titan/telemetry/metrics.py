@@ -90,6 +90,13 @@ POOL_WAIT = Described(
     "pg_pool_wait_seconds", Kind.HISTOGRAM, "How long operations waited for a connection; PostgreSQL only."
 )
 
+RATE_LIMIT = Described(
+    "titan_rate_limit_requests_total",
+    Kind.COUNTER,
+    "Requests by who counted them and whether they were granted (else 429); absent without a rate limit.",
+    ("counted_by", "outcome"),
+)
+
 POSTGRES_ONLY = (POOL_AVAILABLE, POOL_SIZE, POOL_WAIT)
 
 ALL: tuple[Described, ...] = (
@@ -103,6 +110,7 @@ ALL: tuple[Described, ...] = (
     TLS_EXPIRY,
     LOOP_LAG,
     LOG_DROPPED,
+    RATE_LIMIT,
     *POSTGRES_ONLY,
 )
 
@@ -195,6 +203,20 @@ class Metrics:
         _gauge(self.registry, POOL_SIZE, size)
         wait = Histogram(POOL_WAIT.name, POOL_WAIT.meaning, registry=self.registry, buckets=POOL_WAIT_BUCKETS_S)
         return wait.observe
+
+    def watch_rate_limit(self) -> Callable[[str, bool], None]:
+        """Show the rate limit's work; return what is told of each request: who counted, and was it granted."""
+        counter = Counter(RATE_LIMIT.name, RATE_LIMIT.meaning, RATE_LIMIT.labels, registry=self.registry)
+        bound: dict[tuple[str, bool], Counter] = {}
+
+        def tell(counted_by: str, is_granted: bool) -> None:  # noqa: FBT001  (a plain callable of two words)
+            one = bound.get((counted_by, is_granted))
+            if one is None:
+                one = counter.labels(counted_by, "granted" if is_granted else "refused")
+                bound[counted_by, is_granted] = one
+            one.inc()
+
+        return tell
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Give text and media type as the scraper's `Accept` header wants them. Takes some milliseconds."""

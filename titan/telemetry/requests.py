@@ -76,6 +76,8 @@ def _details(record: RequestRecord) -> dict[str, object]:
     }
     if record.cut_because is not None:
         details["cut_because"] = record.cut_because
+    if record.because is not None:
+        details["because"] = record.because
     if record.traceparent is not None:
         details["trace_id"] = record.traceparent[3:35]  # version-TRACEID-parent-flags
     return details
