@@ -36,6 +36,7 @@ async def test_away(client, store, method, path, body):
     answer = await client(method, path, body)
     assert (answer.status, answer.headers["retry-after"]) == (503, "3")
     assert "locked" in answer.texts[0]
+    assert answer.response.because == "the database is locked"
     assert answer.json["messages"][0]["messageType"] == "Exception"
 
 
@@ -45,6 +46,7 @@ async def test_too_slow(client, store, method, path, body):
     answer = await client(method, path, body)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert ("not known" in answer.texts[0]) == (method != "GET")
+    assert answer.response.because == "the store did not answer in time"
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES)
@@ -53,6 +55,7 @@ async def test_full(client, store, method, path, body):
     answer = await client(method, path, body)
     assert answer.status == 507
     assert "no room" in answer.texts[0]
+    assert answer.response.because == "disk I/O error"
     assert "retry-after" in answer.headers
 
 
@@ -62,6 +65,7 @@ async def test_outcome_unknown(client, store, method, path, body):
     answer = await client(method, path, body)
     assert answer.status == 503
     assert "may have been carried out" in answer.texts[0]
+    assert answer.response.because == "outcome unknown: the writer process ended"
 
 
 async def test_a_damaged_store_is_not_the_clients_business(client, store):

@@ -16,6 +16,7 @@ from tests.support.server import Server, serving
 from tests.support.slow_fsync import MISSING, callers, slow_fsync
 from tests.support.small_disk import small_disk
 from tests.support.traffic import Sent, traffic
+from tests.support.waiting import wait_until
 from titan.store.sqlite.check import findings
 
 JSON = {"Content-Type": "application/json"}
@@ -65,6 +66,7 @@ def test_a_full_disk_is_said_reads_go_on_and_all_is_well_once_there_is_room(tmp_
         assert [client.get(url_of(server, one)).status_code for one in acknowledged] == [200] * len(acknowledged)
         ready = wait_for_ready(server, "degraded")
         assert "no space left" in ready["checks"]["database"]["detail"]
+        wait_until(lambda: "because=" in server.logs(), what="the reason in the request's line")
         pid = server.pid
         (disk / "ballast").unlink()
         wait_for_ready(server, "ready")

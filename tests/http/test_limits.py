@@ -94,6 +94,8 @@ async def test_large_bodies_together_take_no_more_memory_than_allowed(monkeypatc
             await late.send(POST + b"Content-Length: 200000\r\n\r\n" + b"x" * 150_000)
             reply = await late.reply()
             assert (reply.status, reply.headers["retry-after"], reply.headers["connection"]) == (503, "1", "close")
+            await until(lambda: site.seen.records != [])
+            assert site.seen.records[0].because == text_of(reply)
         async with await site.connect() as small:
             await small.send(POST + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000)
             released.set()

@@ -302,6 +302,8 @@ async def test_an_answer_that_cannot_begin_is_a_503():
         assert "retry-after" in reply.headers
         assert "etag" not in reply.headers
         assert site.seen.failures == []
+        await until(lambda: len(site.seen.records) == 1)
+        assert (site.seen.records[0].because, site.seen.records[0].cut_because) == (None, "the disk is gone")
         assert (await client.ask("GET /things")).status == 503  # on the same connection
 
 

@@ -25,7 +25,7 @@ def test_a_limit_is_set_counted_and_told(tmp_path):
         name = "titan_rate_limit_requests_total"
         assert f'{name}{{counted_by="local",outcome="granted"}} 2.0' in scraped
         assert f'{name}{{counted_by="local",outcome="refused"}} 1.0' in scraped
-        wait_until(lambda: '"because":"too many requests' in server.logs(), what="the reason in the log")
+        wait_until(lambda: '"because":"more than 2 requests a minute"' in server.logs(), what="the reason in the log")
 
 
 def test_without_a_limit_there_is_neither_metric_nor_field(tmp_path):

@@ -42,13 +42,13 @@ async def answer(services: Services, operation: Operation, request: Request) -> 
         return _too_slow(operation, request)
     except StoreFull as full:
         text = f"there is no room left to store this: {full.reason}"
-        return unavailable(text, status=507, request_id=request.request_id, retry_after_s=full.retry_after_s)
+        return _unavailable(request, text, full.reason, full.retry_after_s, status=507)
     except OutcomeUnknown as unknown:
         text = f"{UNKNOWN_OUTCOME} ({unknown.reason})"
-        return unavailable(text, request_id=request.request_id, retry_after_s=unknown.retry_after_s)
+        return _unavailable(request, text, f"outcome unknown: {unknown.reason}", unknown.retry_after_s)
     except StoreUnavailable as away:
         text = f"the store cannot serve now: {away.reason}"
-        return unavailable(text, request_id=request.request_id, retry_after_s=away.retry_after_s)
+        return _unavailable(request, text, away.reason, away.retry_after_s)
 
 
 def read_call(operation: Operation, request: Request, sizes: PageSizes) -> Call | Response:
@@ -109,6 +109,12 @@ def _conditions(headers: Mapping[str, str]) -> Conditions | MalformedCondition:
 
 
 def _too_slow(operation: Operation, request: Request) -> Response:
-    reads = operation.method == "GET"
-    text = "the store did not answer in time" if reads else UNKNOWN_OUTCOME
-    return unavailable(text, request_id=request.request_id)
+    late = "the store did not answer in time"
+    return _unavailable(request, late if operation.method == "GET" else UNKNOWN_OUTCOME, late)
+
+
+def _unavailable(
+    request: Request, text: str, because: str, retry_after_s: float = 1.0, *, status: int = 503
+) -> Response:
+    request_id = request.request_id
+    return unavailable(text, because=because, request_id=request_id, retry_after_s=retry_after_s, status=status)

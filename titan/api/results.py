@@ -54,7 +54,9 @@ def problem(
     return Response(status, body, headers, because=because)
 
 
-def unavailable(text: str, *, request_id: str = "", retry_after_s: float = 1.0, status: int = 503) -> Response:
-    """Answer that it cannot be done now, and when to come back; the log is told the same reason."""
+def unavailable(
+    text: str, *, because: str = "", request_id: str = "", retry_after_s: float = 1.0, status: int = 503
+) -> Response:
+    """Answer that it cannot be done now, and when to come back; the log is told `because`, else the text itself."""
     retry_after = ("Retry-After", str(max(1, ceil(retry_after_s))))
-    return problem(status, text, request_id=request_id, headers=(retry_after,), because=text)
+    return problem(status, text, request_id=request_id, headers=(retry_after,), because=because or text)

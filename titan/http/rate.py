@@ -55,4 +55,5 @@ def fields(verdict: Verdict) -> RawHeaders:
 def refusal(verdict: Verdict, request_id: str) -> Response:
     """Answer 429; `Retry-After` is not before the end of the window in the `RateLimit` field (draft, 6)."""
     text = f"too many requests: this client's address may send {verdict.per_minute} a minute"
-    return unavailable(text, status=429, request_id=request_id, retry_after_s=verdict.window_s)
+    because = f"more than {verdict.per_minute} requests a minute"
+    return unavailable(text, because=because, status=429, request_id=request_id, retry_after_s=verdict.window_s)
