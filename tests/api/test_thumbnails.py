@@ -11,6 +11,7 @@ import trio
 
 from tests.support.client import Client, Pieces, url
 from tests.support.documents import complete_shell, shell
+from tests.support.fenced import swept
 from tests.support.forms import CONTENT_TYPE, GIF, JPEG, PNG, WEBP, file_form, form, part
 from titan.api.dispatch import answer
 from titan.api.messages import AnswerCut, Request, Response
@@ -127,14 +128,14 @@ async def test_replacing_lets_the_old_file_go(services, client):
     await put(client)
     await put(client, file_form(GIF, "b.gif", "image/gif"))
     assert (await client("GET", thumbnail())).body == GIF
-    assert await services.store.blobs.sweep(before_ms=NEVER_MS) == 1
+    assert await swept(services.store, before_ms=NEVER_MS) == 1
     assert (await client("GET", thumbnail())).body == GIF
 
 
 @pytest.mark.parametrize("how", ["thumbnail", "shell", "put without"])
 async def test_what_lets_the_file_go(services, client, how):
     await put(client)
-    assert await services.store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(services.store, before_ms=NEVER_MS) == 0
     match how:
         case "thumbnail":
             await client("DELETE", thumbnail())
@@ -142,7 +143,7 @@ async def test_what_lets_the_file_go(services, client, how):
             await client("DELETE", url("/shells", "s"))
         case _:
             await client("PUT", url("/shells", "s"), shell("s"))
-    assert await services.store.blobs.sweep(before_ms=NEVER_MS) == 1
+    assert await swept(services.store, before_ms=NEVER_MS) == 1
 
 
 async def test_a_put_of_the_whole_shell_that_still_names_the_file_keeps_it(services, client):
@@ -150,7 +151,7 @@ async def test_a_put_of_the_whole_shell_that_still_names_the_file_keeps_it(servi
     whole = (await client("GET", url("/shells", "s"))).json
     whole["idShort"] = "Renamed"
     assert (await client("PUT", url("/shells", "s"), whole)).status == 204
-    assert await services.store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(services.store, before_ms=NEVER_MS) == 0
     assert (await client("GET", thumbnail())).body == PNG
 
 
@@ -159,7 +160,7 @@ async def test_a_copy_of_the_shell_has_the_thumbnail_too_and_each_keeps_it(servi
     copy = (await client("GET", url("/shells", "s"))).json | {"id": "copy"}
     await client("POST", "/shells", copy)
     await client("DELETE", url("/shells", "s"))
-    assert await services.store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(services.store, before_ms=NEVER_MS) == 0
     assert (await client("GET", thumbnail("copy"))).body == PNG
 
 
@@ -184,7 +185,7 @@ async def test_if_match_is_the_state_of_the_shell(services, client, method):
     assert (refused.status, refused.headers["etag"]) == (412, current)
     assert (await client("GET", thumbnail())).body == PNG
     assert (await client(method, thumbnail(), body, if_match=current, **headers)).status == 204
-    assert await services.store.blobs.sweep(before_ms=NEVER_MS) == 1  # the replaced or deleted one
+    assert await swept(services.store, before_ms=NEVER_MS) == 1  # the replaced or deleted one
 
 
 async def test_what_the_stars_ask_for_is_a_thumbnail(client):
@@ -242,7 +243,7 @@ async def test_many_put_and_delete_and_change_the_shell_at_the_same_time(service
     assert {status for what, status in seen if what != "DELETE"} == {204}
     assert {status for what, status in seen if what == "DELETE"} <= {204, 404}
     left = await client("GET", thumbnail())
-    await services.store.blobs.sweep(before_ms=NEVER_MS)
+    await swept(services.store, before_ms=NEVER_MS)
     after = await client("GET", thumbnail())
     assert after.status == left.status == (404 if await resource(client) is None else 200)
     if after.status == 200:
@@ -259,7 +260,7 @@ async def test_the_shell_goes_while_the_file_comes(services, client):
     request = Request({"aasIdentifier": "cw"}, headers={"content-type": CONTENT_TYPE}, stream=Meanwhile(file_form()))
     response = await answer(services, PUT, request)
     assert response.status == 404
-    assert await services.store.blobs.sweep(before_ms=NEVER_MS) == 1
+    assert await swept(services.store, before_ms=NEVER_MS) == 1
 
 
 # --- what is refused is refused before it is read
@@ -314,7 +315,7 @@ async def test_what_is_wrong_with_a_form_is_named_and_leaves_nothing(services, c
     assert refused.status == 400
     assert named in refused.texts[0]
     assert (await client("GET", thumbnail())).status == 404
-    assert await services.store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(services.store, before_ms=NEVER_MS) == 0
 
 
 async def test_a_file_that_is_too_large_is_refused_where_it_becomes_so(services):

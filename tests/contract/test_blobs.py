@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import trio
 
+from tests.support.fenced import fence, swept
 from tests.support.store_documents import document
 from titan.store.blobs import HEAD_BYTES, PIECE_BYTES
 from titan.store.contract import Created, Idempotency, IfMatch, Kind, PreconditionFailed, Store, StoreUnavailable
@@ -82,32 +83,32 @@ async def test_an_upload_that_breaks_off_is_no_file(store):
             await trio.sleep_forever()
     async with store.blobs.upload():
         pass
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(store, before_ms=NEVER_MS) == 0
 
 
 async def test_what_no_document_names_is_swept_and_nothing_else(store):
     named, loose = await put(store, b"named"), await put(store, b"loose")
     await store.write(naming(named), Mode.CREATE)
-    assert await store.blobs.sweep(before_ms=1) == 0
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 1
+    assert await swept(store, before_ms=1) == 0
+    assert await swept(store, before_ms=NEVER_MS) == 1
     assert await content(store, named) == b"named"
     assert not await is_there(store, loose)
     with pytest.raises(StoreUnavailable):
         await content(store, loose)
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(store, before_ms=NEVER_MS) == 0
 
 
 async def test_many_are_swept_at_once(store):
     for number in range(12):
         await put(store, b"%d" % number)
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 12
+    assert await swept(store, before_ms=NEVER_MS) == 12
 
 
 async def test_replacing_the_document_lets_go_of_what_it_no_longer_names(store):
     old, new = await put(store, b"old"), await put(store, b"new")
     await store.write(naming(old), Mode.CREATE)
     await store.write(naming(new), Mode.REPLACE)
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 1
+    assert await swept(store, before_ms=NEVER_MS) == 1
     assert [await is_there(store, key) for key in (old, new)] == [False, True]
 
 
@@ -115,7 +116,7 @@ async def test_replacing_the_document_keeps_what_it_still_names(store):
     key = await put(store, b"kept")
     await store.write(naming(key), Mode.PUT)
     await store.write(replace(naming(key), header=b'{"id":"urn:test:one","text":"other"}'), Mode.PUT)
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(store, before_ms=NEVER_MS) == 0
     assert await is_there(store, key)
 
 
@@ -123,7 +124,7 @@ async def test_deleting_the_document_lets_go_of_all(store):
     keys = [await put(store, b"a"), await put(store, b"b")]
     await store.write(naming(*keys), Mode.CREATE)
     await store.delete(Kind.SHELL, "urn:test:one")
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 2
+    assert await swept(store, before_ms=NEVER_MS) == 2
 
 
 async def test_a_file_that_two_documents_name_stays_until_both_let_go(store):
@@ -131,9 +132,9 @@ async def test_a_file_that_two_documents_name_stays_until_both_let_go(store):
     await store.write(naming(key, name="urn:a"), Mode.CREATE)
     await store.write(naming(key, name="urn:b"), Mode.CREATE)
     await store.delete(Kind.SHELL, "urn:a")
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(store, before_ms=NEVER_MS) == 0
     await store.write(naming(name="urn:b"), Mode.PUT)
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 1
+    assert await swept(store, before_ms=NEVER_MS) == 1
 
 
 async def test_letting_go_gives_the_file_its_time_anew(store):
@@ -141,9 +142,9 @@ async def test_letting_go_gives_the_file_its_time_anew(store):
     key = await put(store, b"x")
     await store.write(naming(key), Mode.CREATE)
     written = (await store.write(naming(), Mode.PUT)).modified_ms
-    assert await store.blobs.sweep(before_ms=written) == 0
+    assert await swept(store, before_ms=written) == 0
     await store.write(naming(key), Mode.PUT)
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(store, before_ms=NEVER_MS) == 0
     assert await content(store, key) == b"x"
 
 
@@ -158,7 +159,7 @@ async def test_a_refused_write_names_nothing_and_lets_nothing_go(store):
     await store.write(naming(old), Mode.CREATE)
     refused = await store.write(naming(new), Mode.PUT, precondition=IfMatch((1 << 40,)))
     assert isinstance(refused, PreconditionFailed)
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 1
+    assert await swept(store, before_ms=NEVER_MS) == 1
     assert [await is_there(store, key) for key in (old, new)] == [True, False]
 
 
@@ -168,14 +169,14 @@ async def test_a_replayed_write_changes_nothing(store):
     await store.write(naming(), Mode.CREATE, idempotency=once)
     await store.write(naming(key), Mode.PUT)
     await store.write(naming(), Mode.CREATE, idempotency=once)
-    assert await store.blobs.sweep(before_ms=NEVER_MS) == 0
+    assert await swept(store, before_ms=NEVER_MS) == 0
 
 
 async def test_what_one_instance_took_every_other_one_gives(backend):
     async with backend.open() as here, backend.open() as there:
         key = await put(here, b"x" * PIECE_BYTES, b"y")
         await there.write(naming(key), Mode.CREATE)
-        assert await here.blobs.sweep(before_ms=NEVER_MS) == 0
+        assert await swept(here, before_ms=NEVER_MS) == 0
         assert await content(there, key) == b"x" * PIECE_BYTES + b"y"
 
 
@@ -204,6 +205,10 @@ async def test_naming_and_sweeping_at_the_same_time_never_leaves_a_named_file_aw
     """Whichever comes first wins whole; what is noted as named is there (the backend looks afterwards)."""
     async with backend.open() as here, backend.open() as there:
         keys = [await put(here, b"%d" % number) for number in range(20)]
+        term = await fence(here)
+
+        async def sweep() -> None:
+            await here.blobs.sweep(before_ms=NEVER_MS, fence=term)
 
         async def name(number: int) -> None:
             await there.write(naming(keys[number], name=f"urn:{number}"), Mode.CREATE)
@@ -211,11 +216,7 @@ async def test_naming_and_sweeping_at_the_same_time_never_leaves_a_named_file_aw
         async with trio.open_nursery() as nursery:
             for number in range(20):
                 nursery.start_soon(name, number)
-                nursery.start_soon(sweep, here)
+                nursery.start_soon(sweep)
         left = [key for key in keys if await is_there(here, key)]
-        await sweep(here)
+        await sweep()
         assert [key for key in keys if await is_there(here, key)] == left
-
-
-async def sweep(store: Store) -> None:
-    await store.blobs.sweep(before_ms=NEVER_MS)

@@ -5,6 +5,7 @@ import time
 import trio
 import trio.lowlevel
 
+from tests.support.fenced import trimmed
 from tests.support.store_documents import document
 from tests.support.waiting import until
 from titan.store.contract import Changes, ChangesGone, ChangeType, Kind, WriteMode
@@ -118,17 +119,17 @@ async def test_trimming_forgets_the_oldest_and_keeps_the_rest(store):
     middle_ms = first.modified_ms + 1
     await until(lambda: time.time_ns() // 1_000_000 > middle_ms + 1)
     await store.write(document("new"), WriteMode.CREATE)
-    assert await store.trim_changes(before_ms=middle_ms) == 1
+    assert await trimmed(store, before_ms=middle_ms) == 1
     assert [item.id for item in (await store.changes()).items] == ["new"]
     assert [item.id for item in (await store.changes(after=behind_old)).items] == ["new"]
-    assert await store.trim_changes(before_ms=middle_ms) == 0
+    assert await trimmed(store, before_ms=middle_ms) == 0
 
 
 async def test_a_cursor_of_before_what_was_trimmed_is_told_so(store):
     start = await store.cursor()
     await store.write(document("a"), WriteMode.CREATE)
     await store.write(document("b"), WriteMode.CREATE)
-    assert await store.trim_changes(before_ms=2**62) == 2
+    assert await trimmed(store, before_ms=2**62) == 2
     assert await store.changes(after=start) == ChangesGone()
     told = await store.changes()
     assert told.items == ()
@@ -140,7 +141,7 @@ async def test_revisions_go_on_after_everything_was_trimmed_and_deleted(store):
     seen = [(await store.write(document("a"), WriteMode.CREATE)).revision]
     for _ in range(3):
         seen.append((await store.delete(Kind.SHELL, "a")).revision)
-        await store.trim_changes(before_ms=2**62)
+        await trimmed(store, before_ms=2**62)
         seen.append((await store.write(document("a"), WriteMode.CREATE)).revision)
     assert seen == sorted(set(seen))
 
@@ -150,5 +151,5 @@ async def test_a_long_outbox_is_trimmed_to_the_end(store):
         async with trio.open_nursery() as nursery:
             for number in range(start, start + 2000):
                 nursery.start_soon(store.write, document(str(number % 50), text=str(number)), WriteMode.PUT)
-    assert await store.trim_changes(before_ms=2**62) == 12_000
+    assert await trimmed(store, before_ms=2**62) == 12_000
     assert (await store.changes()).items == ()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fenced import swept
 from tests.support.sqlite_files import fresh_database
 from tests.support.store_documents import document
 from titan.store.blob_folder import BlobFolder
@@ -66,12 +67,12 @@ async def test_a_restore_brings_the_files_back_and_removes_those_since(path, tmp
     await put(path, "urn:a", b"newer")
     await put(path, "urn:b", b"other")
     async with open_sqlite_store(path) as store:
-        assert await store.blobs.sweep(before_ms=1 << 50) == 1
+        assert await swept(store, before_ms=1 << 50) == 1
     restore(tmp_path / "copy.db", path)
     assert contents(path) == {old: b"old"}
     assert list(findings(path)) == []
     async with open_sqlite_store(path) as store:
-        assert await store.blobs.sweep(before_ms=1 << 50) == 0
+        assert await swept(store, before_ms=1 << 50) == 0
     assert contents(tmp_path / "copy.db") == {old: b"old"}
 
 
@@ -88,7 +89,7 @@ async def test_a_restore_that_is_refused_late_leaves_the_files_as_they_were(path
     back_up(path, tmp_path / "copy.db")
     await put(path, "urn:a", b"y")
     async with open_sqlite_store(path) as store:
-        await store.blobs.sweep(before_ms=1 << 50)
+        await swept(store, before_ms=1 << 50)
     before = contents(path)
     with closing(sqlite3.connect(path)) as reader:
         reader.execute("BEGIN")

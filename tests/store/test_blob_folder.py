@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.support.fenced import swept
 from tests.support.sqlite_files import fresh_database
 from tests.support.waiting import until
 from titan.store import blob_folder
@@ -135,7 +136,7 @@ async def test_a_disk_that_fails_to_confirm_keeps_no_file(store, monkeypatch):
         with pytest.raises(StoreUnavailable, match="Input/output error"):
             await upload.finish()
         monkeypatch.undo()
-    assert await store.blobs.sweep(before_ms=1 << 50) == 0
+    assert await swept(store, before_ms=1 << 50) == 0
 
 
 async def test_a_hanging_disk_lets_go_of_its_callers_and_cleans_up_when_it_is_back(store, monkeypatch):
@@ -196,7 +197,7 @@ async def test_a_file_that_is_read_can_be_removed_meanwhile(store):
         key = await upload.finish()
     pieces = store.blobs.read(key)
     read = len(await anext(pieces))
-    assert await store.blobs.sweep(before_ms=1 << 50) == 1
+    assert await swept(store, before_ms=1 << 50) == 1
     async for piece in pieces:
         read += len(piece)
     assert read == 800_000

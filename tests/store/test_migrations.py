@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.fenced import swept
 from tests.support.sqlite_files import fresh_database
 from tests.support.store_documents import document, submodel
 from titan.store.contract import Idempotency, Kind, WriteMode
@@ -44,22 +45,30 @@ async def fill_with_a_file(path: Path) -> str:
     return key
 
 
+async def lead(path: Path) -> int:
+    """Begin a term, whose number must never come again."""
+    async with open_sqlite_store(path) as store:
+        return await store.begin_term("cleanup-worker", "one")
+
+
 async def test_one_step_down_and_up_keeps_everything(tmp_path):
     path = fresh_database(tmp_path / "titan.db")
     await fill(path)
     await fill_with_a_file(path)
+    assert await lead(path) == 1
     before = content(path)
     runner.downgrade(path, "-1")
     runner.upgrade(path)
     assert content(path) == before
     assert list(findings(path)) == []
+    assert await lead(path) == 2
 
 
-async def test_two_steps_down_and_up_forget_idempotency_records_and_nothing_else(tmp_path):
+async def test_down_to_the_first_step_and_up_forgets_idempotency_records_and_nothing_else(tmp_path):
     path = fresh_database(tmp_path / "titan.db")
     await fill(path)
     schema, rows = content(path)
-    runner.downgrade(path, "-2")
+    runner.downgrade(path, "0001")
     runner.upgrade(path)
     schema_after, rows_after = content(path)
     assert schema_after == schema
@@ -73,7 +82,7 @@ async def test_the_program_before_files_works_on_what_a_step_down_leaves(tmp_pat
     """It deletes a document without a look at whose files it named; the way up lets them go."""
     path = fresh_database(tmp_path / "titan.db")
     key = await fill_with_a_file(path)
-    runner.downgrade(path, "-1")
+    runner.downgrade(path, "0002")
     with closing(sqlite3.connect(path)) as db:
         db.execute("DELETE FROM document")
         db.execute("DELETE FROM outbox")
@@ -81,7 +90,7 @@ async def test_the_program_before_files_works_on_what_a_step_down_leaves(tmp_pat
     runner.upgrade(path)
     assert list(findings(path)) == []
     async with open_sqlite_store(path) as store:
-        assert await store.blobs.sweep(before_ms=1 << 50) == 1
+        assert await swept(store, before_ms=1 << 50) == 1
         assert await store.blobs.look(key) is None
 
 
@@ -116,6 +125,7 @@ async def test_documents_are_not_dropped_by_the_way(tmp_path, target):
     path = fresh_database(tmp_path / "titan.db")
     await fill(path)
     await fill_with_a_file(path)
+    assert await lead(path) == 1
     before = content(path)
     with pytest.raises(runner.NotMigrated, match="delete all 3 documents"):
         runner.downgrade(path, target)

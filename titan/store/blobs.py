@@ -24,7 +24,10 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from titan.store.contract import Fence
 
 HEAD_BYTES = 16
 """How much of a file's beginning `look` tells: enough to know an image by its first bytes."""
@@ -86,9 +89,10 @@ class Blobs(Protocol):
         """Read a file from beginning to end. Raises `StoreUnavailable` where it is not there (any more)."""
         ...
 
-    async def sweep(self, *, before_ms: int) -> int:
+    async def sweep(self, *, before_ms: int, fence: "Fence") -> int:
         """Remove files that no document names, named last before that wall time; return how many they were.
 
+        A leader's work: raises `contract.Deposed` where the term is over, and then marks no further file for removal.
         An upload in progress is never removed, nor what a document begins to name meanwhile. May be broken off at any
         moment: the next sweep goes on.
         """

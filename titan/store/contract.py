@@ -1,7 +1,8 @@
 """The promise that every store keeps; SQLite and PostgreSQL implement it, one contract suite runs on both.
 
 Not promised: that a page of a list is a snapshot (documents written meanwhile may appear or not), and that a caller
-who gives up (cancelled, deadline) learns what became of the write: it may still be committed.
+who gives up (cancelled, deadline) learns what became of the write: it may still be committed. Nor that the numbers of
+terms go on after a restore, or after a fail-over that lost the newest of them: whoever leads then must begin anew.
 
 Promised:
 
@@ -19,6 +20,8 @@ Promised:
   once every transaction up to that number has ended. A write's mark is its own transaction's number.
 * **Pages** are keyset pages in the order of creation; replacing a document does not move it, and a page costs the same
   however deep it lies.
+* **A deposed leader changes nothing.** What is written with a `Fence` is refused with `Deposed`, whole, once a newer
+  term of that role has begun (`begin_term`). Terms are numbered from 1, and no number comes twice.
 * **Bytes come back as they went in**: a document's content is opaque to the store.
 * **Ids** are compared character by character: no case folding, no Unicode normalisation, 1 to 2,048 characters of any
   kind but U+0000 and lone surrogates. A document with another id is refused with `ValueError` (callers verify first);
@@ -256,6 +259,29 @@ Refused = AlreadyExists | NotFound | PreconditionFailed | IdempotencyMismatch | 
 WriteOutcome = Done | Replayed | Refused
 
 
+# --- terms of leaders ---
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """In which term of which role something is written: the token that a lease alone cannot give."""
+
+    role: str
+    epoch: int
+    """What `Store.begin_term` returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class TermBegun:
+    """The newest term of a role."""
+
+    role: str
+    epoch: int
+    holder: str
+    began_ms: int
+    """Wall time, milliseconds since the epoch, by the database's clock."""
+
+
 # --- the outbox ---
 
 
@@ -340,6 +366,16 @@ class StoreFull(StoreUnavailable):
     """There is no room for the write; reads go on. Said to the client as 507."""
 
 
+class Deposed(Exception):
+    """A newer term of the role has begun: what was to be written under this fence was not. The term is over."""
+
+    def __init__(self, fence: Fence, current: int) -> None:
+        super().__init__(f"{fence.role}: term {fence.epoch} is over, term {current} has begun")
+        self.fence = fence
+        self.current = current
+        """The newest term's number; 0 where none has ever begun."""
+
+
 class StoreDamaged(Exception):
     """The database is not what it must be (header, schema, pages); `reason` says what was found and where."""
 
@@ -404,8 +440,9 @@ class Store(Protocol):
         *,
         precondition: Precondition | None = None,
         idempotency: Idempotency | None = None,
+        fence: Fence | None = None,
     ) -> WriteOutcome:
-        """Write a whole document.
+        """Write a whole document. With `fence`, raises `Deposed` where that term is over.
 
         Judged in this order, in the step of the write: an earlier request with the same key (`Replayed`,
         `IdempotencyMismatch`, `IdempotencyRunning`); REPLACE of what is not there (`NotFound`: RFC 9110 13.2.1 lets no
@@ -413,8 +450,18 @@ class Store(Protocol):
         """
         ...
 
-    async def delete(self, kind: Kind, document_id: str, *, precondition: Precondition | None = None) -> WriteOutcome:
-        """Delete a document: `Deleted`, `NotFound` (whatever the precondition) or `PreconditionFailed`."""
+    async def delete(
+        self,
+        kind: Kind,
+        document_id: str,
+        *,
+        precondition: Precondition | None = None,
+        fence: Fence | None = None,
+    ) -> WriteOutcome:
+        """Delete a document: `Deleted`, `NotFound` (whatever the precondition) or `PreconditionFailed`.
+
+        With `fence`, raises `Deposed` where that term is over.
+        """
         ...
 
     async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
@@ -432,8 +479,24 @@ class Store(Protocol):
         """Return the cursor behind the newest change: what follows it happens from now on."""
         ...
 
-    async def trim_changes(self, *, before_ms: int) -> int:
-        """Forget the changes of before that wall time (milliseconds since the epoch); return how many they were."""
+    async def trim_changes(self, *, before_ms: int, fence: Fence) -> int:
+        """Forget the changes of before that wall time (milliseconds since the epoch); return how many they were.
+
+        A leader's work, in many short transactions: raises `Deposed` at the first one after the term's end.
+        """
+        ...
+
+    async def begin_term(self, role: str, holder: str) -> int:
+        """Begin the next term of a role and return its number, which is the fence of all that the term writes.
+
+        Returns once no write under an older fence can be committed any more: one whose transaction is open is waited
+        for, at most for as long as the store lets a transaction of a frozen instance live (PostgreSQL: 3 s). Where its
+        end is not known (`OutcomeUnknown`, a cancellation) a number is lost, nothing else.
+        """
+        ...
+
+    async def terms(self) -> Sequence[TermBegun]:
+        """Return the newest term of every role that ever had one, by name."""
         ...
 
     def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:

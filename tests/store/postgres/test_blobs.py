@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import trio
 
+from tests.support.fenced import swept
 from tests.support.pgbouncer import running_pgbouncer
 from tests.support.postgres import Postgres, running_server
 from tests.support.postgres_store import assert_files_are_whole, fresh_database, opened
@@ -36,8 +37,8 @@ async def test_an_upload_that_no_longer_moves_is_swept_and_learns_that(it, postg
     """That is what an instance leaves behind that was killed; one that was only very slow makes no half file."""
     async with it.store.blobs.upload() as upload:
         await upload.write(bytes(PIECE_BYTES))
-        assert await it.store.blobs.sweep(before_ms=1) == 0
-        assert await it.store.blobs.sweep(before_ms=NEVER_MS) == 1
+        assert await swept(it.store, before_ms=1) == 0
+        assert await swept(it.store, before_ms=NEVER_MS) == 1
         with pytest.raises(StoreUnavailable, match="given up"):
             await upload.write(bytes(PIECE_BYTES))
         with pytest.raises(StoreUnavailable, match="given up"):
@@ -82,21 +83,21 @@ async def test_a_sweep_that_broke_off_goes_on(it, postgres, database, monkeypatc
         await put(it.store, b"%d" % number * PIECE_BYTES)
     remove = blob_rows.remove
 
-    async def fail(session: object, n: int) -> bool:
+    async def fail(session: object, n: int, fence: object) -> bool:
         raise StoreUnavailable("broken off")
 
     monkeypatch.setattr(blob_rows, "remove", fail)
     with pytest.raises(StoreUnavailable):
-        await it.store.blobs.sweep(before_ms=NEVER_MS)
+        await swept(it.store, before_ms=NEVER_MS)
     monkeypatch.setattr(blob_rows, "remove", remove)
     assert postgres.psql("SELECT count(*) FROM titan_blob WHERE state = 2", database) == "3"
-    assert await it.store.blobs.sweep(before_ms=NEVER_MS) == 3
+    assert await swept(it.store, before_ms=NEVER_MS) == 3
     assert postgres.psql("SELECT count(*) FROM titan_blob_chunk", database) == "0"
 
 
 async def test_a_large_file_is_removed_in_short_transactions(it, postgres, database):
     key = await put(it.store, *([bytes(PIECE_BYTES)] * 100))
-    assert await it.store.blobs.sweep(before_ms=NEVER_MS) == 1
+    assert await swept(it.store, before_ms=NEVER_MS) == 1
     assert await it.store.blobs.look(key) is None
     assert postgres.psql("SELECT count(*) FROM titan_blob_chunk", database) == "0"
 
@@ -106,7 +107,7 @@ async def test_behind_a_pooler(postgres, database):
         async with opened(pooler.url(database)) as it:
             key = await put(it.store, bytes(3 * PIECE_BYTES), b"end")
             await it.store.write(replace(document(), blobs=frozenset({key})), WriteMode.CREATE)
-            assert await it.store.blobs.sweep(before_ms=NEVER_MS) == 0
+            assert await swept(it.store, before_ms=NEVER_MS) == 0
             assert await content(it.store, key) == bytes(3 * PIECE_BYTES) + b"end"
     assert_files_are_whole(postgres, database)
 
@@ -145,5 +146,5 @@ async def test_a_database_that_goes_ends_both_ways_soon_and_what_was_there_is_th
         await trio.to_thread.run_sync(server.start if harm == "kill" else server.thaw)
         await it.wait(Status.UP)
         assert await content(it.store, key) == bytes(8 * PIECE_BYTES)
-        assert await it.store.blobs.sweep(before_ms=NEVER_MS) >= 1
+        assert await swept(it.store, before_ms=NEVER_MS) >= 1
     assert_files_are_whole(server, name)

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 import trio
 
+from tests.support.fenced import trimmed
 from tests.support.postgres_store import PATIENT, Opened, opened
 from tests.support.store_documents import document, submodel
 from tests.support.waiting import until
@@ -245,7 +246,7 @@ async def test_no_operation_has_the_driver_ask_for_types(url, monkeypatch):
         assert isinstance(told, Changes)
         await store.changes(after=told.cursor)
         await store.cursor()
-        await store.trim_changes(before_ms=0)
+        await trimmed(store, before_ms=0)
         await store.delete(Kind.SUBMODEL, "s")
 
 

@@ -9,7 +9,8 @@ is either named first and stays, or goes first and cannot be named.
 """
 
 from titan.store.codes import KIND
-from titan.store.contract import Kind
+from titan.store.contract import Fence, Kind
+from titan.store.postgres import terms
 from titan.store.postgres.codes import NOW_MS
 from titan.store.postgres.session import Session
 
@@ -127,12 +128,13 @@ async def set_uses(session: Session, kind: Kind, digest: bytes, keys: frozenset[
     await session.row(_SET_USES, KIND[kind], digest, sorted(keys))
 
 
-async def mark(session: Session, before_ms: int) -> tuple[int, list[int]]:
+async def mark(session: Session, before_ms: int, fence: Fence) -> tuple[int, list[int]]:
     """Look at the files longest untouched; return how many, and the numbers of those to be removed.
 
     One that is named is touched: a sweep looks at it again when it would be due again.
     """
     await session.begin()
+    await terms.hold(session, fence)
     examined = await session.row(_EXAMINE, before_ms)
     assert examined is not None
     found = examined["found"] or []
@@ -141,9 +143,10 @@ async def mark(session: Session, before_ms: int) -> tuple[int, list[int]]:
     return len(found), (marked and marked["going"]) or []
 
 
-async def remove(session: Session, n: int) -> bool:
-    """Remove some of a marked file; True once all of it is gone."""
+async def remove(session: Session, n: int, fence: Fence | None = None) -> bool:
+    """Remove some of a marked file; True once all of it is gone. Who marked its own needs no fence."""
     await session.begin(_LATER)
+    await terms.hold(session, fence)
     more = await session.row(_REMOVE_SOME, n) is not None
     if not more:
         await session.row(_REMOVE, n)

@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from titan.store.blobs import HEAD_BYTES, PIECE_BYTES, Blob, is_key, new_key
-from titan.store.contract import StoreUnavailable
+from titan.store.contract import Fence, StoreUnavailable
 from titan.store.postgres import blob_rows
 
 FLUSH_AFTER_S = 60.0
@@ -56,13 +56,13 @@ class PostgresBlobs:
             left -= len(content)
             number += 1
 
-    async def sweep(self, *, before_ms: int) -> int:
+    async def sweep(self, *, before_ms: int, fence: Fence) -> int:
         """Remove what no document names, and what broken uploads left."""
         swept = 0
         while True:
-            examined, going = await self._use(blob_rows.mark, before_ms)
+            examined, going = await self._use(blob_rows.mark, before_ms, fence)
             for n in going:
-                while not await self._use(blob_rows.remove, n):
+                while not await self._use(blob_rows.remove, n, fence):
                     pass
             swept += len(going)
             if not examined:

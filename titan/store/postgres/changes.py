@@ -3,7 +3,8 @@
 from hashlib import blake2b
 
 from titan.store.codes import KIND_OF
-from titan.store.contract import Change, Changes, ChangesGone, Latest
+from titan.store.contract import Change, Changes, ChangesGone, Fence, Latest
+from titan.store.postgres import terms
 from titan.store.postgres.codes import CHANGE_OF
 from titan.store.postgres.session import Row, Session
 from titan.store.postgres.snapshots import FIRST, IDENTITY_BYTES, Cursor, Snapshot
@@ -102,9 +103,10 @@ async def latest(session: Session, limit: int) -> Latest:
     return Latest(items, str(Cursor(here, now)), now.xmin - 1, whole_from, here.hex())
 
 
-async def trim(session: Session, before_ms: int) -> int:
+async def trim(session: Session, before_ms: int, fence: Fence) -> int:
     """Forget some of the oldest changes of before that time; return how many, 0 when there are no more."""
     await session.begin()
+    await terms.hold(session, fence)
     row = await session.row(_TRIM, before_ms)
     assert row is not None
     await session.commit()

@@ -14,6 +14,7 @@ from titan.store.contract import (
     Changes,
     ChangesGone,
     Document,
+    Fence,
     Found,
     Idempotency,
     IdempotencyRunning,
@@ -28,12 +29,13 @@ from titan.store.contract import (
     Stored,
     StoreUnavailable,
     Term,
+    TermBegun,
     WriteMode,
     WriteOutcome,
     is_id,
 )
 from titan.store.listing import every
-from titan.store.postgres import changes, reads, writes
+from titan.store.postgres import changes, reads, terms, writes
 from titan.store.postgres.blobs import PostgresBlobs
 from titan.store.postgres.database import Database
 from titan.store.postgres.session import Session
@@ -96,6 +98,7 @@ class PostgresStore:
         *,
         precondition: Precondition | None = None,
         idempotency: Idempotency | None = None,
+        fence: Fence | None = None,
     ) -> WriteOutcome:
         """Write a whole document.
 
@@ -105,11 +108,11 @@ class PostgresStore:
         if not is_id(document.id):
             raise ValueError("an id has 1 to 2,048 characters, none of them U+0000 or a lone surrogate")
         try:
-            return await self._use(writes.write, document, mode, precondition, idempotency)
+            return await self._use(writes.write, document, mode, precondition, idempotency, fence)
         except OutcomeUnknown as unknown:
             if idempotency is None or _time_left_s() < RESOLVE_NEEDS_S:
                 raise
-            return await self._again(unknown, document, mode, precondition, idempotency)
+            return await self._again(unknown, document, mode, precondition, idempotency, fence)
 
     async def _again(
         self,
@@ -118,9 +121,10 @@ class PostgresStore:
         mode: WriteMode,
         precondition: Precondition | None,
         idempotency: Idempotency,
+        fence: Fence | None,
     ) -> WriteOutcome:
         try:
-            outcome = await self._use(writes.write, document, mode, precondition, idempotency)
+            outcome = await self._use(writes.write, document, mode, precondition, idempotency, fence)
         except StoreUnavailable:
             raise unknown from None
         match outcome:
@@ -130,11 +134,18 @@ class PostgresStore:
                 raise unknown
         return outcome
 
-    async def delete(self, kind: Kind, document_id: str, *, precondition: Precondition | None = None) -> WriteOutcome:
+    async def delete(
+        self,
+        kind: Kind,
+        document_id: str,
+        *,
+        precondition: Precondition | None = None,
+        fence: Fence | None = None,
+    ) -> WriteOutcome:
         """Delete a document; `NotFound` where there is none."""
         if not is_id(document_id):
             return NotFound()
-        return await self._use(writes.delete, kind, document_id, precondition)
+        return await self._use(writes.delete, kind, document_id, precondition, fence)
 
     async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
         """Return committed changes behind a cursor; None stands for the oldest that is kept."""
@@ -148,12 +159,20 @@ class PostgresStore:
         """Return the cursor behind the newest change."""
         return (await self.latest(0)).cursor
 
-    async def trim_changes(self, *, before_ms: int) -> int:
+    async def trim_changes(self, *, before_ms: int, fence: Fence) -> int:
         """Forget the oldest changes of before that wall time, many short transactions one after the other."""
         trimmed = 0
-        while some := await self._use(changes.trim, before_ms):
+        while some := await self._use(changes.trim, before_ms, fence):
             trimmed += some
         return trimmed
+
+    async def begin_term(self, role: str, holder: str) -> int:
+        """Begin the next term of a role and return its number."""
+        return await self._use(terms.begin_term, role, holder)
+
+    async def terms(self) -> Sequence[TermBegun]:
+        """Return the newest term of every role that ever had one."""
+        return await self._use(terms.terms)
 
     def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
         """Iterate over all documents of a kind, page by page, in order of creation."""

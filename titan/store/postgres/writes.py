@@ -21,6 +21,7 @@ from titan.store.contract import (
     Document,
     Done,
     Element,
+    Fence,
     Idempotency,
     IdempotencyMismatch,
     IdempotencyRunning,
@@ -36,7 +37,7 @@ from titan.store.contract import (
     WriteMode,
     WriteOutcome,
 )
-from titan.store.postgres import blob_rows
+from titan.store.postgres import blob_rows, terms
 from titan.store.postgres import write_sql as sql
 from titan.store.postgres.codes import (
     CREATED,
@@ -57,10 +58,12 @@ async def write(
     mode: WriteMode,
     precondition: Precondition | None,
     idempotency: Idempotency | None,
+    fence: Fence | None,
 ) -> WriteOutcome:
     """Write a whole document; see `titan.store.contract.Store.write`."""
     id_digest = digest(document.id)
     row = await _lock_and_look(session, document.kind, document.id, id_digest, idempotency)
+    await terms.hold(session, fence)
     refused = _earlier(row, idempotency) or judge(mode, precondition, row["revision"])
     if refused is not None:
         await _end(session, refused)
@@ -76,10 +79,13 @@ async def write(
     return await _commit(session, code, made)
 
 
-async def delete(session: Session, kind: Kind, document_id: str, precondition: Precondition | None) -> WriteOutcome:
+async def delete(
+    session: Session, kind: Kind, document_id: str, precondition: Precondition | None, fence: Fence | None
+) -> WriteOutcome:
     """Delete a document; see `titan.store.contract.Store.delete`."""
     id_digest = digest(document_id)
     row = await _lock_and_look(session, kind, document_id, id_digest, None)
+    await terms.hold(session, fence)
     refused = judge(WriteMode.REPLACE, precondition, row["revision"])
     if refused is not None:
         await session.rollback()

@@ -14,9 +14,9 @@ import trio
 
 from titan.store.blob_folder import BlobFolder, PartFile
 from titan.store.blobs import PIECE_BYTES, Blob, is_key, new_key
-from titan.store.contract import StoreFull, StoreUnavailable
+from titan.store.contract import Fence, StoreFull, StoreUnavailable
 from titan.store.sqlite import wire
-from titan.store.sqlite.replies import failure
+from titan.store.sqlite.replies import failure, fence_code
 
 THREADS = 8
 """How many calls may be with the disk at one time; a disk that hangs takes no more threads than that."""
@@ -70,15 +70,15 @@ class SqliteBlobs:
             with trio.move_on_after(CLEAN_UP_S, shield=True):
                 await self.io(file.close)
 
-    async def sweep(self, *, before_ms: int) -> int:
+    async def sweep(self, *, before_ms: int, fence: Fence) -> int:
         """Remove what no document names."""
         swept = 0
         while True:
-            examined, keys = await self.ask(wire.BLOBS_MARKED, wire.MARK_BLOBS, before_ms)
+            examined, keys = await self.ask(wire.BLOBS_MARKED, wire.MARK_BLOBS, fence_code(fence), before_ms)
             for key in keys:
                 await self.io(self._folder.remove, key)
             if keys:
-                await self.ask(wire.BLOBS_FORGOTTEN, wire.FORGET_BLOBS, keys)
+                await self.ask(wire.BLOBS_FORGOTTEN, wire.FORGET_BLOBS, fence_code(fence), keys)
             swept += len(keys)
             if not examined:
                 return swept

@@ -25,6 +25,7 @@ NEEDED = (
     "SELECT scope, request, outcome, revision, modified_ms, created_ms FROM idempotency",
     "SELECT key, size, touched_ms, is_going FROM blob",
     "SELECT n, key FROM blob_use",
+    "SELECT role, epoch, holder, began_ms FROM epoch",
 )
 """What this program reads and writes; a servable schema has at least this."""
 

@@ -6,7 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from titan.store.codes import KIND, KIND_OF, spliced
-from titan.store.contract import MAX_POSITION, Change, Changes, ChangesGone, Kind, Latest, Page, Stored, is_id
+from titan.store.contract import (
+    MAX_POSITION,
+    Change,
+    Changes,
+    ChangesGone,
+    Kind,
+    Latest,
+    Page,
+    Stored,
+    TermBegun,
+    is_id,
+)
 from titan.store.sqlite.codes import CHANGE_OF
 
 PAGE_MAX_BYTES = 16 << 20
@@ -124,6 +135,11 @@ def cursor(db: sqlite3.Connection) -> str:
     """Return the cursor behind the newest change: the database's identity and the last revision drawn."""
     newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
     return f"{_meta(db, 'identity')}.{newest[0] if newest else 0}"
+
+
+def terms(db: sqlite3.Connection) -> list[TermBegun]:
+    """Return the newest term of every role."""
+    return [TermBegun(*row) for row in db.execute("SELECT role, epoch, holder, began_ms FROM epoch ORDER BY role")]
 
 
 def _meta(db: sqlite3.Connection, name: str) -> str | None:

@@ -6,7 +6,9 @@ from titan.store.contract import (
     AlreadyExists,
     Created,
     Deleted,
+    Deposed,
     Done,
+    Fence,
     IdempotencyMismatch,
     IfMatch,
     IfNoneMatch,
@@ -36,6 +38,11 @@ def condition(precondition: Precondition | None) -> tuple[int, ...] | None:
     assert_never(precondition)
 
 
+def fence_code(fence: Fence | None) -> tuple[str, int] | None:
+    """Return a fence as it goes to the writer process."""
+    return None if fence is None else (fence.role, fence.epoch)
+
+
 def outcome(reply: tuple[Any, ...]) -> WriteOutcome:
     """Return what became of a write. Raises what the contract has for a store that cannot serve."""
     match reply:
@@ -54,9 +61,12 @@ def outcome(reply: tuple[Any, ...]) -> WriteOutcome:
     raise failure(*reply)
 
 
-def failure(code: int, reason: str) -> Exception:
+def failure(code: int, reason: str, *rest: int) -> Exception:
     """Return the exception for a reply that says that nothing was done."""
     match code:
+        case wire.DEPOSED:
+            epoch, current = rest
+            return Deposed(Fence(reason, epoch), current)
         case wire.FULL:
             return StoreFull(reason)
         case wire.UNAVAILABLE:

@@ -16,6 +16,7 @@ from titan.store.contract import (
     Changes,
     ChangesGone,
     Document,
+    Fence,
     Found,
     Idempotency,
     Kind,
@@ -26,6 +27,7 @@ from titan.store.contract import (
     Precondition,
     Stored,
     Term,
+    TermBegun,
     WriteMode,
     WriteOutcome,
     is_id,
@@ -36,7 +38,7 @@ from titan.store.sqlite.blobs import SqliteBlobs, blob_folder
 from titan.store.sqlite.client import WriterClient, WriterFailed
 from titan.store.sqlite.prepare import prepare
 from titan.store.sqlite.readers import Read, Readers, WouldWait
-from titan.store.sqlite.replies import condition, failure, outcome
+from titan.store.sqlite.replies import condition, failure, fence_code, outcome
 from titan.store.sqlite.trouble import Trouble
 from titan.store.sqlite.turn import file_of
 
@@ -146,6 +148,7 @@ class SqliteStore:
         *,
         precondition: Precondition | None = None,
         idempotency: Idempotency | None = None,
+        fence: Fence | None = None,
     ) -> WriteOutcome:
         """Write a whole document."""
         if not is_id(document.id):
@@ -153,6 +156,7 @@ class SqliteStore:
         return outcome(
             await self.writer.call(
                 wire.WRITE,
+                fence_code(fence),
                 codes.document(document),
                 codes.MODE[mode],
                 condition(precondition),
@@ -160,11 +164,20 @@ class SqliteStore:
             )
         )
 
-    async def delete(self, kind: Kind, document_id: str, *, precondition: Precondition | None = None) -> WriteOutcome:
+    async def delete(
+        self,
+        kind: Kind,
+        document_id: str,
+        *,
+        precondition: Precondition | None = None,
+        fence: Fence | None = None,
+    ) -> WriteOutcome:
         """Delete a document; `NotFound` where there is none."""
         if not is_id(document_id):
             return NotFound()
-        return outcome(await self.writer.call(wire.DELETE, KIND[kind], document_id, condition(precondition)))
+        return outcome(
+            await self.writer.call(wire.DELETE, fence_code(fence), KIND[kind], document_id, condition(precondition))
+        )
 
     async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
         """Return committed changes behind a cursor."""
@@ -182,17 +195,29 @@ class SqliteStore:
         """Return the cursor behind the newest change."""
         return await self._soon(queries.cursor)
 
-    async def trim_changes(self, *, before_ms: int) -> int:
+    async def trim_changes(self, *, before_ms: int, fence: Fence) -> int:
         """Forget the changes of before that time, a few at a time."""
         trimmed = 0
         while True:
-            reply = await self.writer.call(wire.TRIM, before_ms)
+            reply = await self.writer.call(wire.TRIM, fence_code(fence), before_ms)
             if reply[0] != wire.TRIMMED:
                 raise failure(*reply)
             count: int = reply[1]
             trimmed += count
             if count < transactions.TRIMMED_AT_ONCE:
                 return trimmed
+
+    async def begin_term(self, role: str, holder: str) -> int:
+        """Begin the next term of a role and return its number."""
+        code, *rest = await self.writer.call(wire.BEGIN_TERM, role, holder)
+        if code != wire.TERM_BEGUN:
+            raise failure(code, *rest)
+        epoch: int = rest[0]
+        return epoch
+
+    async def terms(self) -> Sequence[TermBegun]:
+        """Return the newest term of every role that ever had one."""
+        return await self._soon(queries.terms)
 
     def export(self, kind: Kind, *, with_blobs: bool = True) -> AsyncIterator[Stored]:
         """Iterate over all documents of a kind, page by page, in order of creation."""

@@ -8,8 +8,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from titan.store.sqlite import blob_rows, wire
+from titan.store.sqlite import blob_rows, terms, wire
 from titan.store.sqlite.blob_rows import set_uses
+from titan.store.sqlite.terms import fenced
 
 IDEMPOTENCY_KEPT_MS = 24 * 3600 * 1000
 EXPIRED_PER_RECORD = 8
@@ -182,11 +183,12 @@ def _sizes(header: bytes, elements: Elements | None) -> tuple[int, int]:
 
 
 OPERATIONS: dict[int, Callable[..., Reply]] = {
-    wire.WRITE: write,
-    wire.DELETE: delete,
-    wire.TRIM: trim,
+    wire.WRITE: fenced(write),
+    wire.DELETE: fenced(delete),
+    wire.TRIM: fenced(trim),
     wire.PROBE: probe,
     wire.ADD_BLOB: blob_rows.add,
-    wire.MARK_BLOBS: blob_rows.mark,
-    wire.FORGET_BLOBS: blob_rows.forget,
+    wire.MARK_BLOBS: fenced(blob_rows.mark),
+    wire.FORGET_BLOBS: fenced(blob_rows.forget),
+    wire.BEGIN_TERM: terms.begin,
 }

@@ -24,6 +24,7 @@ STOP = 5
 ADD_BLOB = 6
 MARK_BLOBS = 7
 FORGET_BLOBS = 8
+BEGIN_TERM = 9
 
 # Modes of a write
 CREATE = 1
@@ -48,12 +49,14 @@ PROBED = 10
 BLOB_ADDED = 11
 BLOBS_MARKED = 12  # how many were looked at, the keys of those to be removed
 BLOBS_FORGOTTEN = 13
+TERM_BEGUN = 14  # its number
 # ... and where nothing was done
 FULL = 20  # reason
 UNAVAILABLE = 21  # reason
 DAMAGED = 22  # reason
 UNKNOWN = 23  # reason
 FAILED = 24  # reason: a bug, or a value that the database cannot hold
+DEPOSED = 25  # role, epoch of the fence, epoch of the newest term
 
 
 def frame(value: Any) -> bytes:

@@ -85,6 +85,7 @@ UP = (
 
 DOWN = (
     "DROP TABLE IF EXISTS titan_blob_use, titan_blob_chunk, titan_blob",  # 0003 leaves them where there are files
+    "DROP TABLE IF EXISTS titan_epoch",  # 0004 leaves it where there were terms
     "DROP TABLE titan_outbox",
     "DROP TABLE titan_term",
     "DROP TABLE titan_element",

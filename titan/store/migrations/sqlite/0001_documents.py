@@ -86,6 +86,7 @@ UP = (
 DOWN = (
     "DROP TABLE IF EXISTS blob_use",  # 0003 leaves them where there are files
     "DROP TABLE IF EXISTS blob",
+    "DROP TABLE IF EXISTS epoch",  # 0004 leaves it where there were terms
     "DROP TABLE outbox",
     "DROP TABLE term",
     "DROP TABLE element",
