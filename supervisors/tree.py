@@ -67,7 +67,7 @@ def _stores(backend: Backend) -> tuple[Child, ...]:
                 ),
             )
         case Postgres():
-            return (
+            children = [
                 Child(
                     name="island",
                     run=backend.island.run,
@@ -82,5 +82,16 @@ def _stores(backend: Backend) -> tuple[Child, ...]:
                     shutdown_s=STORE_SHUTDOWN_S,
                     why="keeps the connection to PostgreSQL; away is a state that it reports, never an exit",
                 ),
-            )
+            ]
+            if backend.cache is not None:
+                children.append(
+                    Child(
+                        name="cache",
+                        run=backend.cache.run,
+                        restart=Restart.PERMANENT,
+                        shutdown_s=STORE_SHUTDOWN_S,
+                        why="keeps the connection to Redis; the one prober that all its users wait for",
+                    )
+                )
+            return tuple(children)
     assert_never(backend)

@@ -6,6 +6,7 @@ found out at start, not here. `titan.settings_load.load` makes one from the envi
 """
 
 import ipaddress
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from titan.redis.url import Mode, RedisUrl
+from titan.redis.url import parse as parse_redis_url
 from titan.store.postgres.url import SCHEMES as POSTGRES_SCHEMES
 from titan.store.postgres.url import PostgresUrl
 from titan.store.postgres.url import parse as parse_postgres_url
@@ -248,6 +251,58 @@ class Database(Section):
         return self.postgres_url or self.sqlite_path
 
 
+class Redis(Section):
+    """What makes several instances faster; never needed."""
+
+    url: Annotated[str, Bare("REDIS_URL"), Secret()] = Field(
+        default="",
+        description="redis://… or rediss://… of a server, Sentinels or a cluster; empty: there is no Redis.",
+        examples=[
+            "redis://redis:6379/0",
+            "redis://sentinel1:26379,sentinel2:26379,sentinel3:26379/0?sentinelMaster=mymaster",
+            "redis://node1:6379,node2:6379,node3:6379/0?cluster=true",
+        ],
+    )
+    timeout_s: float = Field(
+        default=0.3,
+        gt=0,
+        le=10,
+        description="How long one call may take; then Redis counts as away until it has answered again.",
+    )
+    tls_ca: Path | None = Field(
+        default=None,
+        description="With rediss://: certificates (PEM) that may have signed the server's; unset: the system's.",
+        examples=["/etc/titan/redis-ca.crt"],
+    )
+    tls_cert: Path | None = Field(
+        default=None,
+        description="With rediss://: our certificate (PEM), where the server asks for one; needs tls_key.",
+        examples=["/etc/titan/redis.crt"],
+    )
+    tls_key: Path | None = Field(
+        default=None, description="Private key (PEM) of tls_cert.", examples=["/etc/titan/redis.key"]
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str) -> str:
+        if url and parse_redis_url(url).mode is not Mode.SINGLE:
+            raise ValueError("Sentinel and Cluster are not built yet")
+        return url
+
+    @field_validator("tls_ca", "tls_cert", "tls_key")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None and not os.access(path, os.R_OK):
+            raise ValueError("no such file, or not readable by this user")
+        return path
+
+    @property
+    def parsed_url(self) -> RedisUrl | None:
+        """Where Redis is; None: there is none."""
+        return parse_redis_url(self.url) if self.url else None
+
+
 class Model(Section):
     """The metamodel."""
 
@@ -290,6 +345,7 @@ class Settings(BaseSettings):
     api: Api = Api()
     process: Process = Process()
     database: Database = Database()
+    redis: Redis = Redis()
     model: Model = Model()
     log: Log = Log()
     security: Security = Security()

@@ -39,6 +39,7 @@ def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[
             f"http.tls_cert = {http.tls_cert or 'unset'} and http.tls_key = {http.tls_key or 'unset'}:"
             " TLS needs both; set or unset both of TITAN_HTTP__TLS_CERT and TITAN_HTTP__TLS_KEY"
         )
+    yield from _redis(settings)
     api = settings.api
     if api.page_size > api.max_page_size:
         yield (
@@ -54,6 +55,26 @@ def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[
         yield (
             f"http.host = {http.host} and security.allow_anonymous = false: there is no authentication yet, and others"
             " could reach this address; listen on 127.0.0.1, or set TITAN_SECURITY__ALLOW_ANONYMOUS=true"
+        )
+
+
+def _redis(settings: Settings) -> Iterator[str]:
+    redis = settings.redis
+    url = redis.parsed_url
+    if url is not None and settings.database.postgres_url is None:
+        yield (
+            f"redis.url = {url} and database.url = {settings.database.url or 'unset'}: Redis is for several instances"
+            " over one PostgreSQL, the embedded store has one instance; unset REDIS_URL or set DATABASE_URL"
+        )
+    if (redis.tls_cert is None) is not (redis.tls_key is None):
+        yield (
+            f"redis.tls_cert = {redis.tls_cert or 'unset'} and redis.tls_key = {redis.tls_key or 'unset'}:"
+            " a certificate needs its key; set or unset both of TITAN_REDIS__TLS_CERT and TITAN_REDIS__TLS_KEY"
+        )
+    if url is not None and not url.is_tls and (redis.tls_ca or redis.tls_cert):
+        yield (
+            f"redis.url = {url} and redis.tls_ca = {redis.tls_ca or 'unset'}, redis.tls_cert ="
+            f" {redis.tls_cert or 'unset'}: without TLS they are of no use; write rediss:// in REDIS_URL or unset them"
         )
 
 

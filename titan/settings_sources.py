@@ -16,7 +16,6 @@ from titan.settings_text import allowed, shown
 
 NOT_BUILT_YET: Mapping[str, str] = {
     "DATABASE_READ_URL": "read replicas",
-    "REDIS_URL": "Redis",
     "OIDC_ISSUER": "authentication",
     "OIDC_AUDIENCE": "authentication",
     "TITAN_BLOBS__URL": "an object store for files",
@@ -28,7 +27,7 @@ NOT_BUILT_YET: Mapping[str, str] = {
 }
 """Names that operators may already use; refused until they do something."""
 
-SECRETS_NOT_BUILT_YET = ("DATABASE_READ_URL", "REDIS_URL")
+SECRETS_NOT_BUILT_YET = ("DATABASE_READ_URL",)
 
 NOT_SETTINGS = frozenset({"TITAN_TOKEN", "TITAN_PYTHON"})
 """Variables of ours that are read elsewhere: by commands that talk to a server, and by ./dev."""
@@ -203,6 +202,4 @@ def _is_service_link(name: str, text: str) -> bool:
 def _file_name(variable: str) -> str:
     if variable.startswith("TITAN_"):
         return variable.removeprefix("TITAN_").replace("__", ".").lower()
-    return {"DATABASE_READ_URL": "database.read_url", "REDIS_URL": "redis.url"}.get(
-        variable, variable.replace("_", ".").lower()
-    )
+    return {"DATABASE_READ_URL": "database.read_url"}.get(variable, variable.replace("_", ".").lower())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from supervisors.kernel import Context
+from titan.redis.client import Redis
 from titan.settings import Settings
 from titan.store.contract import Store
 from titan.store.schema import SchemaUnfit
@@ -44,6 +45,10 @@ class Postgres:
     store: Store
     island: Actor
     database: Actor
+    redis: Redis | None
+    """None: there is none."""
+    cache: Actor | None
+    """Keeps `redis`."""
     place: str
     """The URL without its password, for people."""
     is_alive: Callable[[], bool]

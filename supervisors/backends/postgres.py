@@ -1,9 +1,13 @@
 """The store on PostgreSQL: the drivers' thread, the pool and the actors that keep both."""
 
+from supervisors.actors.cache import CacheActor
 from supervisors.actors.database import DatabaseActor
 from supervisors.actors.island import IslandActor
-from supervisors.backends import Postgres, Surroundings
+from supervisors.backends import Actor, Postgres, Surroundings
 from titan.island import Island
+from titan.redis.client import Redis
+from titan.redis.limits import Limits as RedisLimits
+from titan.redis.tls import Tls
 from titan.settings import Settings
 from titan.store.postgres.database import Database
 from titan.store.postgres.limits import Limits
@@ -21,4 +25,28 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
     database = Database(url, limits, observe_wait=observe_wait)
     island_actor = IslandActor(island)
     database_actor = DatabaseActor(island, database, around.new_check("database"), on_unfit=around.on_unfit)
-    return Postgres(PostgresStore(island, database), island_actor, database_actor, str(url), island_actor.is_alive)
+    redis = _redis(settings, island)
+    return Postgres(
+        store=PostgresStore(island, database),
+        island=island_actor,
+        database=database_actor,
+        redis=redis,
+        cache=None if redis is None else _cache(redis, around),
+        place=str(url),
+        is_alive=island_actor.is_alive,
+    )
+
+
+def _redis(settings: Settings, island: Island) -> Redis | None:
+    redis = settings.redis
+    url = redis.parsed_url
+    if url is None:
+        return None
+    tls = Tls(redis.tls_ca, redis.tls_cert, redis.tls_key) if url.is_tls else None
+    return Redis(island, url, RedisLimits(timeout_s=redis.timeout_s), tls=tls)
+
+
+def _cache(redis: Redis, around: Surroundings) -> Actor:
+    actor = CacheActor(redis, around.new_check("redis"))
+    around.metrics.watch_redis(lambda: actor.connected_clients)
+    return actor

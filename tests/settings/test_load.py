@@ -186,17 +186,17 @@ def test_a_setting_whose_feature_is_not_built_is_refused_by_name(name, feature):
     assert f"{feature} is not built yet" in line
 
 
-@pytest.mark.parametrize("name", ["REDIS_URL_FILE", "DATABASE_READ_URL_FILE"])
+@pytest.mark.parametrize("name", ["DATABASE_READ_URL_FILE"])
 def test_a_secret_of_a_feature_that_is_not_built_is_refused(name):
     assert "not built yet" in the_problem({name: "/run/secrets/x"})
 
 
 def test_a_credential_of_a_feature_that_is_not_built_is_refused(tmp_path):
-    (tmp_path / "redis_url").write_text("redis://x")
+    (tmp_path / "database_read_url").write_text("postgresql://x/y")
     assert "not built yet" in the_problem({"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
-@pytest.mark.parametrize("text", ["[redis]\nurl = 'x'", "[leadership]\nttl_s = 3"])
+@pytest.mark.parametrize("text", ["[database]\nread_url = 'x'", "[leadership]\nttl_s = 3"])
 def test_the_file_may_not_set_what_is_not_built_either(write, text):
     assert "not built yet" in the_problem({}, config=write(text))
 
@@ -329,9 +329,40 @@ def test_where_the_embedded_store_is(environ, path):
     assert load(environ).settings.database.sqlite_path == Path(path)
 
 
+POSTGRES = {"DATABASE_URL": "postgresql://titan@pg/titan"}
+
+
+def test_redis_is_for_instances_that_share_a_database():
+    assert str(load(POSTGRES | {"REDIS_URL": "redis://u:secret@h"}).settings.redis.parsed_url) == "redis://u@h:6379/0"
+    problem = the_problem({"REDIS_URL": "redis://u:secret@h"})
+    assert problem.startswith("redis.url = redis://u@h:6379/0 and database.url = unset: ")
+
+
+def test_a_redis_url_that_cannot_be_used_is_refused_without_its_password():
+    problem = the_problem(POSTGRES | {"REDIS_URL": "redis://u:secret@h,i"})
+    assert "names several hosts" in problem
+    assert "secret" not in problem
+
+
+def test_redis_url_may_be_in_a_file(tmp_path):
+    (tmp_path / "url").write_text("redis://h:1/2\n")
+    url = load(POSTGRES | {"REDIS_URL_FILE": str(tmp_path / "url")}).settings.redis.parsed_url
+    assert str(url) == "redis://h:1/2"
+
+
+def test_files_of_redis_tls_are_of_use_and_complete(tmp_path):
+    file = tmp_path / "pem"
+    file.touch()
+    tls = POSTGRES | {"REDIS_URL": "rediss://h"}
+    assert load(tls | {"TITAN_REDIS__TLS_CA": str(file)}).settings.redis.tls_ca == file
+    assert "needs its key" in the_problem(tls | {"TITAN_REDIS__TLS_CERT": str(file)})
+    assert "no such file" in the_problem(tls | {"TITAN_REDIS__TLS_CA": str(tmp_path / "none")})
+    assert "rediss://" in the_problem(POSTGRES | {"REDIS_URL": "redis://h", "TITAN_REDIS__TLS_CA": str(file)})
+
+
 def test_all_problems_are_reported_together(write):
     found = problems(
-        {"TITAN_PORT": "x", "REDIS_URL": "redis://h", "TITAN_NO": "1"}, config=write("[log]\nlevel = 'loud'")
+        {"TITAN_PORT": "x", "OIDC_ISSUER": "https://h", "TITAN_NO": "1"}, config=write("[log]\nlevel = 'loud'")
     )
     assert len(found) == 4
 

@@ -10,7 +10,7 @@ from supervisors.backends import Surroundings, open_backend
 from supervisors.instance import Base, Sockets, State, make_instance
 from supervisors.kernel import Child, Supervisor
 from supervisors.tree import tree
-from titan.settings import Database, Http, Settings
+from titan.settings import Database, Http, Redis, Settings
 from titan.settings_load import LONGEST_SHUTDOWN_S
 from titan.telemetry.log import make_log
 from titan.telemetry.metrics import Metrics
@@ -34,20 +34,28 @@ async def tree_of(settings: Settings) -> AsyncIterator[Supervisor]:
         yield tree(make_instance(settings, backend, Sockets(()), base, {}))
 
 
-def embedded(tmp_path: Path) -> Database:
-    return Database(data_dir=tmp_path)
+def embedded(tmp_path: Path) -> Settings:
+    return Settings(database=Database(data_dir=tmp_path))
 
 
-def postgres(_: Path) -> Database:
-    return Database(url="postgresql://titan@localhost/titan")
+def postgres(_: Path) -> Settings:
+    return Settings(database=Database(url="postgresql://titan@localhost/titan"))
 
 
-@pytest.mark.parametrize("database", [embedded, postgres])
+def shared(_: Path) -> Settings:
+    """Everything that several instances may share."""
+    return Settings(
+        database=Database(url="postgresql://titan@localhost/titan"), redis=Redis(url="redis://localhost:6379/0")
+    )
+
+
+@pytest.mark.parametrize("settings", [embedded, postgres, shared])
 @pytest.mark.parametrize("drain_delay_s", [0.0, 3.0])
 async def test_no_child_may_take_longer_to_stop_than_the_check_of_the_hard_deadline_assumes(
-    tmp_path, database, drain_delay_s
+    tmp_path, settings, drain_delay_s
 ):
-    async with tree_of(Settings(http=Http(drain_delay_s=drain_delay_s), database=database(tmp_path))) as spec:
+    asked = settings(tmp_path).model_copy(update={"http": Http(drain_delay_s=drain_delay_s)})
+    async with tree_of(asked) as spec:
         longest_s = max(child.stop_budget_s for child in children(spec))
     assert longest_s - drain_delay_s <= LONGEST_SHUTDOWN_S
 
@@ -62,10 +70,15 @@ def drawing(node: Child | Supervisor, indent: str = "", branch: str = "") -> Ite
         yield from drawing(child, indent + ("   " if last else "│  "), indent + ("└─ " if last else "├─ "))
 
 
-@pytest.mark.parametrize("database", [embedded, postgres])
-async def test_the_readme_draws_this_tree(tmp_path, database):
+@pytest.mark.parametrize("settings", [embedded, shared])
+async def test_the_readme_draws_this_tree(tmp_path, settings):
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    mark = f"tree:{database.__name__}"
+    mark = f"tree:{settings.__name__}"
     drawn = readme.partition(f"<!-- {mark}:begin -->\n```\n")[2].partition(f"```\n<!-- {mark}:end -->")[0]
-    async with tree_of(Settings(database=database(tmp_path))) as spec:
+    async with tree_of(settings(tmp_path)) as spec:
         assert drawn == "".join(f"{line}\n" for line in drawing(spec))
+
+
+async def test_without_redis_there_is_no_actor_for_it(tmp_path):
+    async with tree_of(postgres(tmp_path)) as spec:
+        assert "cache" not in {child.name for child in children(spec)}

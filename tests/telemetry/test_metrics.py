@@ -24,6 +24,7 @@ def complete() -> Metrics:
     made.watch_log(lambda: 7)
     made.watch_pool(available=lambda: 17, size=lambda: 5)(0.002)
     made.watch_rate_limit()("local", True)
+    made.watch_redis(lambda: 12.0)
     return made
 
 
@@ -94,10 +95,25 @@ def test_dependencies_actors_and_the_rest_are_read_at_each_scrape():
     assert (value(made, "process_open_fds") or 0) > 0
 
 
-def test_a_dependency_that_is_down_is_0():
+def test_a_dependency_that_is_down_or_away_is_0():
     made = Metrics()
-    made.watch_dependencies(lambda: {"database": CheckResult(Status.DOWN, 0.0, "")})
+    made.watch_dependencies(
+        lambda: {
+            "database": CheckResult(Status.DOWN, 0.0, ""),
+            "redis": CheckResult(Status.DEGRADED, 0.0, "", is_away=True),
+        }
+    )
     assert value(made, "titan_up_dependency", name="database") == 0
+    assert value(made, "titan_up_dependency", name="redis") == 0
+
+
+def test_how_many_clients_redis_has_is_absent_while_unknown():
+    figures = [12.0, None]
+    made = Metrics()
+    made.watch_redis(lambda: figures[0])
+    assert value(made, "redis_connected_clients") == 12
+    figures.pop(0)
+    assert value(made, "redis_connected_clients") is None
 
 
 def test_two_registries_know_nothing_of_each_other():

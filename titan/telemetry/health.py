@@ -22,6 +22,13 @@ class CheckResult:
     status: Status
     since: float
     detail: str
+    is_away: bool = False
+    """True: what is checked is not there, even where the instance only serves with less for it (`degraded`)."""
+
+    @property
+    def is_there(self) -> bool:
+        """What `titan_up_dependency` says."""
+        return self.status is not Status.DOWN and not self.is_away
 
 
 class Check:
@@ -39,7 +46,7 @@ class Check:
         self._wall_clock = wall_clock
         self._result = CheckResult(Status.DOWN, wall_clock(), "not started")
 
-    def set(self, status: Status, detail: str = "") -> bool:
+    def set(self, status: Status, detail: str = "", *, is_away: bool = False) -> bool:
         """State what is so now; `since` moves only when the status changes. True then.
 
         `on_change` is called for each new status, and for each new reason while it is not up.
@@ -47,7 +54,7 @@ class Check:
         before = self._result
         changed = status is not before.status
         since = self._wall_clock() if changed else before.since
-        self._result = CheckResult(status, since, detail)
+        self._result = CheckResult(status, since, detail, is_away)
         if self._on_change is not None and (changed or (status is not Status.UP and detail != before.detail)):
             self._on_change(self.name, self._result)
         return changed

@@ -1,0 +1,1 @@
+"""Redis, which makes things faster and is never needed: a remote that may be away at any time, for any length."""

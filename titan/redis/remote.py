@@ -1,0 +1,173 @@
+"""Redis as the island sees it: up or down, with the reason; its connections; calls with their time-out.
+
+Everything here runs on the island, but for what is read of `down_because`. Who calls `use` while it is down is told so
+at once; nobody but `connect` and `watch`, and who begins to listen while it is up, ever opens a connection.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, TypeVarTuple
+
+from redis import exceptions
+
+from titan.island import at_end
+from titan.redis.contract import Commands, RedisAway, RedisRefused, Script, Unreachable, Word
+from titan.redis.dialing import Dialer, Wire
+from titan.redis.errors import AWAY_CODES, DRIVER_ERRORS, code, words
+from titan.redis.limits import Limits
+from titan.redis.route import Lines, Route
+from titan.redis.single import SingleRoute
+from titan.redis.tls import Tls
+from titan.redis.url import RedisUrl
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+NOT_YET = "not connected yet"
+
+
+class Remote:
+    """A handle that outlives connections, and the island's thread too."""
+
+    def __init__(self, url: RedisUrl, limits: Limits, tls: Tls | None) -> None:
+        self.down_because: str | None = NOT_YET
+        self._url = url
+        self._limits = limits
+        self._tls = tls
+        self._route: Route | None = None
+        self._doubt: asyncio.Event | None = None
+        """Set by whoever met trouble: it is looked at at once."""
+        self._ears: set[Wire] = set()
+
+    # --- the prober's ---
+
+    async def connect(self) -> None:
+        """Be up. Raises `Unreachable`. What could be had is kept for the next attempt."""
+        if self._route is None:
+            self._route = self._make_route()
+            at_end(self._forget)
+        self._doubt = asyncio.Event()
+        await self._route.open()
+        self.down_because = None
+
+    async def watch(self) -> str:
+        """Look after it for as long as it is up; return why it no longer is."""
+        assert self._route is not None
+        assert self._doubt is not None
+        while self.down_because is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.look_every_s):
+                    await self._doubt.wait()
+            self._doubt.clear()
+            if self.down_because is None:
+                try:
+                    await self._route.look()
+                except Unreachable as error:
+                    self._lose(error.reason)
+        return self.down_because
+
+    async def disconnect(self, reason: str) -> None:
+        """Be down: calls fail with `reason`, those that run too."""
+        self._lose(reason)
+
+    async def connected_clients(self, _: Commands) -> float | None:
+        """See `Redis`; to be run by `use`."""
+        assert self._route is not None
+        figures: list[float] = []
+        for info in await self._route.everywhere("INFO", "clients"):
+            for line in info.split(b"\r\n"):
+                name, _, value = line.partition(b":")
+                if name == b"connected_clients":
+                    figures.append(float(value))
+        return max(figures, default=None)
+
+    # --- everybody's ---
+
+    async def use(self, function: Callable[[Commands, *Ts], Awaitable[T]], *args: *Ts) -> T:
+        """Run `function(commands, *args)`. Raises `RedisAway` or `RedisRefused`; bugs as they are."""
+        route = self._route
+        if self.down_because is not None or route is None:
+            raise RedisAway(self.down_because or NOT_YET)
+        try:
+            async with asyncio.timeout(self._limits.timeout_s) as scope:
+                return await function(_Commands(route), *args)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            reason = "no answer in time"
+            if not self._was_late(scope):
+                self._lose(reason)
+            raise RedisAway(reason) from None
+        except exceptions.ResponseError as error:
+            if code(error) not in AWAY_CODES:
+                raise RedisRefused(words(error)) from error
+            self._lose(words(error))
+            raise RedisAway(words(error)) from error
+
+    async def listen(self, channel: str, deliver: Callable[[bytes], object]) -> str:
+        """Hand out what is published on a channel; return why that ended. Raises `RedisAway`."""
+        route = self._route
+        if self.down_because is not None or route is None:
+            raise RedisAway(self.down_because or NOT_YET)
+        wire: Wire | None = None
+        try:
+            wire = await route.dial()
+            self._ears.add(wire)
+            await wire.send_command("SUBSCRIBE", channel, check_health=False)
+            while True:
+                match await wire.read_response(timeout=math.inf):
+                    case [b"message", _, bytes(message)]:
+                        deliver(message)
+        except (Unreachable, *DRIVER_ERRORS) as error:
+            reason = error.reason if isinstance(error, Unreachable) else words(error)
+            self._lose(reason)  # so that one prober, and nobody else, tries again
+            return self.down_because or reason
+        finally:
+            if wire is not None:
+                self._ears.discard(wire)
+                wire.abort()
+
+    def _make_route(self) -> Route:
+        url = self._url
+        lines = Lines(Dialer(url.login, url.database, self._limits, self._tls), self._limits, self._lose)
+        return SingleRoute(lines, url.addresses[0])
+
+    def _lose(self, reason: str) -> None:
+        """Be down from this moment; the first reason counts."""
+        if self.down_because is None:
+            self.down_because = reason
+        if self._route is not None:
+            self._route.close(reason)
+        for wire in self._ears:
+            wire.abort()
+        if self._doubt is not None:
+            self._doubt.set()
+
+    def _forget(self) -> None:
+        """Let go of what belonged to the thread that ends."""
+        self._lose("the island ends")
+        self._route = self._doubt = None
+
+    def _was_late(self, scope: asyncio.Timeout) -> bool:
+        """Say whether this thread itself stood still: then nothing is known of Redis."""
+        due = scope.when()
+        assert due is not None
+        return asyncio.get_running_loop().time() - due > self._limits.timeout_s
+
+
+class _Commands:
+    """The commands of one call."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+
+    async def execute_command(self, *command: Word) -> Any:
+        return await self._route.ask(*command)
+
+    async def run_script(self, script: Script, key: bytes | str, *args: Word) -> Any:
+        try:
+            return await self._route.ask("EVALSHA", script.digest, 1, key, *args)
+        except exceptions.NoScriptError:  # a new server, or SCRIPT FLUSH; nothing was done
+            return await self._route.ask("EVAL", script.text, 1, key, *args)

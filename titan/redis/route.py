@@ -1,0 +1,83 @@
+"""The ways to Redis: one server, the one that Sentinels name, or the nodes of a cluster."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from redis import exceptions
+
+from titan.redis.contract import RedisAway, Unreachable, Word
+from titan.redis.dialing import Dialer, Wire
+from titan.redis.errors import AWAY_CODES, code, words
+from titan.redis.limits import Limits
+from titan.redis.line import Line
+from titan.redis.url import Address
+
+
+class Route(Protocol):
+    """What commands take. Everything of it runs on the island; none of it connects but `open`, `look` and `dial`."""
+
+    async def open(self) -> None:
+        """Have every connection that is needed. Raises `Unreachable` at the first one missing; keeps the others."""
+
+    async def look(self) -> None:
+        """See that the servers answer and still are the right ones; replace what is old. Raises `Unreachable`."""
+
+    async def ask(self, *command: Word) -> Any:
+        """Run a command where its key is. Raises `RedisAway`, and the driver's errors for answers that are errors."""
+
+    async def everywhere(self, *command: Word) -> Sequence[Any]:
+        """Run a command on every server that is in use."""
+
+    async def dial(self) -> Wire:
+        """Open one more connection, to a server that sees what is published. Raises `Unreachable`."""
+
+    def close(self, reason: str) -> None:
+        """Drop every connection."""
+
+
+class Lines:
+    """Opens lines of one instance."""
+
+    def __init__(self, dialer: Dialer, limits: Limits, on_lost: Callable[[str], None]) -> None:
+        self.dialer = dialer
+        self.limits = limits
+        self._on_lost = on_lost
+
+    async def open(self, address: Address) -> Line:
+        """Connect to a server that answers. Raises `Unreachable`."""
+        wire = await self.dialer.dial(address)
+        line = Line(wire, str(address), max_age_s=self.limits.max_age_s, on_lost=self._on_lost)
+        try:
+            await self.look(line)
+        except BaseException:
+            line.close("not used")
+            raise
+        return line
+
+    async def look(self, line: Line) -> dict[bytes, Any]:
+        """See that a server answers; return what it says of itself, if it does. Raises `Unreachable`."""
+        try:
+            async with asyncio.timeout(self.limits.timeout_s):
+                answers = await asyncio.gather(line.ask("PING"), line.ask("HELLO", 2), return_exceptions=True)
+        except TimeoutError:
+            line.close(f"no answer in time ({line.place})")
+            raise Unreachable(f"no answer in time ({line.place})") from None
+        except RedisAway as error:
+            raise Unreachable(error.reason) from error
+        for answer in answers:
+            if isinstance(answer, RedisAway):
+                raise Unreachable(answer.reason)
+            if isinstance(answer, exceptions.ResponseError):
+                if code(answer) in AWAY_CODES:
+                    raise Unreachable(f"{words(answer)} ({line.place})")
+            elif isinstance(answer, BaseException):
+                raise answer
+        hello = answers[1]
+        return dict(zip(hello[::2], hello[1::2], strict=True)) if isinstance(hello, list) else {}
+
+
+def require_master(about: dict[bytes, Any], place: str) -> None:
+    """Raise `Unreachable` where what answered takes no writes."""
+    if about.get(b"role") == b"replica":
+        raise Unreachable(f"the server is a replica ({place})")
