@@ -93,5 +93,14 @@ def _stores(backend: Backend) -> tuple[Child, ...]:
                         why="keeps the connection to Redis; the one prober that all its users wait for",
                     )
                 )
+            children.append(
+                Child(
+                    name="change_feed",
+                    run=backend.change_feed.run,
+                    restart=Restart.PERMANENT,
+                    shutdown_s=STORE_SHUTDOWN_S,
+                    why="asks what changed anywhere; caches are used only while it knows",
+                )
+            )
             return tuple(children)
     assert_never(backend)

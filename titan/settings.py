@@ -303,6 +303,17 @@ class Redis(Section):
         return parse_redis_url(self.url) if self.url else None
 
 
+class Cache(Section):
+    """What an instance on PostgreSQL keeps in memory."""
+
+    memory_bytes: int = Field(
+        default=64 * MIB,
+        ge=0,
+        le=64 * 1024 * MIB,
+        description="Documents kept in this process' memory at most; 0: none. PostgreSQL only.",
+    )
+
+
 class Model(Section):
     """The metamodel."""
 
@@ -346,6 +357,7 @@ class Settings(BaseSettings):
     process: Process = Process()
     database: Database = Database()
     redis: Redis = Redis()
+    cache: Cache = Cache()
     model: Model = Model()
     log: Log = Log()
     security: Security = Security()

@@ -49,6 +49,7 @@ class Postgres:
     """None: there is none."""
     cache: Actor | None
     """Keeps `redis`."""
+    change_feed: Actor
     place: str
     """The URL without its password, for people."""
     is_alive: Callable[[], bool]

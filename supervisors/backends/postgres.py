@@ -1,9 +1,13 @@
 """The store on PostgreSQL: the drivers' thread, the pool and the actors that keep both."""
 
 from supervisors.actors.cache import CacheActor
+from supervisors.actors.change_feed import ChangeFeedActor
 from supervisors.actors.database import DatabaseActor
 from supervisors.actors.island import IslandActor
 from supervisors.backends import Actor, Postgres, Surroundings
+from titan.cache.memory import Memory
+from titan.cache.store import CoherentStore
+from titan.cache.tail import Tail
 from titan.island import Island
 from titan.redis.client import Redis
 from titan.redis.limits import Limits as RedisLimits
@@ -11,7 +15,6 @@ from titan.redis.tls import Tls
 from titan.settings import Settings
 from titan.store.postgres.database import Database
 from titan.store.postgres.limits import Limits
-from titan.store.postgres.store import PostgresStore
 from titan.store.postgres.url import PostgresUrl
 
 
@@ -23,15 +26,22 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
     )
     island = Island()
     database = Database(url, limits, observe_wait=observe_wait)
+    memory = Memory(settings.cache.memory_bytes)
+    tail = Tail(on_named=memory.named, on_begin=memory.clear)
+    store = CoherentStore(island, database, tail, memory)
+    around.metrics.watch_caches(
+        requests=lambda: store.requests, memory_bytes=lambda: memory.bytes, feed_lag_s=lambda: tail.lag_s
+    )
     island_actor = IslandActor(island)
     database_actor = DatabaseActor(island, database, around.new_check("database"), on_unfit=around.on_unfit)
     redis = _redis(settings, island)
     return Postgres(
-        store=PostgresStore(island, database),
+        store=store,
         island=island_actor,
         database=database_actor,
         redis=redis,
         cache=None if redis is None else _cache(redis, around),
+        change_feed=ChangeFeedActor(store, tail, around.new_check("change_feed")),
         place=str(url),
         is_alive=island_actor.is_alive,
     )

@@ -145,10 +145,10 @@ async def test_a_write_guarded_by_a_date_meets_the_state_that_was_judged(service
     class Racing(TroubledStore):
         """Lets another writer in between the look at the date and the write."""
 
-        async def get(self, *args, **options):
-            stored = await services.store.get(*args, **options)
+        async def find(self, *args, **options):
+            found = await services.store.find(*args, **options)
             await Client(services)("PUT", ONE, shell("s", idShort="other"))
-            return stored
+            return found
 
     client = Client(replace(services, store=Racing(services.store)))
     future = http_date(time.time() + 3600)

@@ -21,6 +21,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.redis": "titan.island",
         "titan.store": "titan.island titan.version",
         "titan.model": "titan.store",
+        "titan.cache": "titan.island titan.store",
         "titan.api": "titan.model titan.store titan.version",
         "titan.http": "titan.api",
         "titan.security": "titan.http",
@@ -31,9 +32,10 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.__main__": "titan.cli",
         "supervisors.kernel": "",
         "supervisors.signals": "",
-        "supervisors.actors": "supervisors.kernel titan.http titan.island titan.redis titan.store titan.telemetry",
-        "supervisors.backends": "supervisors.actors supervisors.kernel titan.island titan.redis titan.settings"
-        " titan.store titan.telemetry",
+        "supervisors.actors": "supervisors.kernel titan.cache titan.http titan.island titan.redis titan.store"
+        " titan.telemetry",
+        "supervisors.backends": "supervisors.actors supervisors.kernel titan.cache titan.island titan.redis"
+        " titan.settings titan.store titan.telemetry",
         "supervisors.instance": "supervisors.actors supervisors.backends supervisors.kernel titan.api titan.http"
         " titan.security titan.settings titan.telemetry",
         "supervisors.tree": "supervisors.backends supervisors.instance supervisors.kernel",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from titan.api.conditions import NO_CONDITIONS, Conditions
 from titan.api.messages import Request
-from titan.store.contract import Term
+from titan.store.contract import NEWEST, Need, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +30,5 @@ class Call:
     query: Query = Query()
     conditions: Conditions = NO_CONDITIONS
     idempotency_key: str | None = None
+    need: Need = NEWEST
+    """How new what is read must be; a write's conditions are always judged by the newest."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import trio
 
@@ -13,8 +14,9 @@ from titan.api.operation import Operation
 from titan.api.parameters import read_query
 from titan.api.results import problem, unavailable
 from titan.api.services import PageSizes, Services
+from titan.api.session import MalformedToken, Session, read_session
 from titan.model.identifiers import InvalidIdentifier, decode_identifier
-from titan.store.contract import OutcomeUnknown, StoreFull, StoreUnavailable
+from titan.store.contract import NEWEST, Need, OutcomeUnknown, StoreFull, StoreUnavailable
 
 IDENTIFIERS = frozenset({"aasIdentifier", "submodelIdentifier", "cdIdentifier"})
 """Path parameters that are base64url."""
@@ -32,7 +34,16 @@ async def answer(services: Services, operation: Operation, request: Request) -> 
 
     Cancelled: a write whose caller is gone may still be committed.
     """
-    call = read_call(operation, request, services.page_sizes)
+    session = read_session(request.headers)
+    if isinstance(session, MalformedToken):
+        return problem(400, session.reason, request_id=request.request_id)
+    response = await _answer(services, operation, request, session)
+    fields = session.headers(services.store.history, response.mark)
+    return replace(response, headers=(*response.headers, *fields))
+
+
+async def _answer(services: Services, operation: Operation, request: Request, session: Session) -> Response:
+    call = read_call(operation, request, services.page_sizes, session.need(services.store.history))
     if isinstance(call, Response):
         return call
     assert operation.handler is not None  # read_call answered 501 otherwise
@@ -51,7 +62,7 @@ async def answer(services: Services, operation: Operation, request: Request) -> 
         return _unavailable(request, text, away.reason, away.retry_after_s)
 
 
-def read_call(operation: Operation, request: Request, sizes: PageSizes) -> Call | Response:
+def read_call(operation: Operation, request: Request, sizes: PageSizes, need: Need = NEWEST) -> Call | Response:
     """Read every part of a request, or answer what is wrong with it."""
     if operation.handler is None:
         text = f"{operation.operation_id} is not offered by this server"
@@ -73,7 +84,7 @@ def read_call(operation: Operation, request: Request, sizes: PageSizes) -> Call 
     if key is not None and not _KEY.fullmatch(key):
         text = "Idempotency-Key must have 1 to 255 visible ASCII characters"
         return problem(400, text, request_id=request.request_id)
-    return Call(operation.operation_id, request, path, query, conditions, key)
+    return Call(operation.operation_id, request, path, query, conditions, key, need)
 
 
 def _path(segments: Mapping[str, str]) -> Mapping[str, str] | str:

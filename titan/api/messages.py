@@ -47,3 +47,5 @@ class Response:
     """None where there is no body."""
     because: str | None = None
     """Why it could not be done now, in a few words for the log; the client is told by the body."""
+    mark: int = 0
+    """What a read must show to be as new as this answer (`titan.store.contract`)."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any, TypeVar, assert_never
 
@@ -66,7 +66,12 @@ class Repository:
         page = await timed(
             services,
             services.store.page(
-                self.kind, terms=query.terms, after=query.after, limit=query.limit, with_blobs=query.with_blobs
+                self.kind,
+                terms=query.terms,
+                after=query.after,
+                limit=query.limit,
+                with_blobs=query.with_blobs,
+                need=call.need,
             ),
         )
         bodies = [item.body for item in page.items]
@@ -78,25 +83,26 @@ class Repository:
             paging["cursor"] = encode_cursor(page.next_after, call.operation_id, query.terms)
         joined = b",".join(bodies)
         body = b'{"paging_metadata":%b,"result":[%b]}' % (orjson.dumps(paging), joined)
-        return Response(200, body)
+        return Response(200, body, mark=page.mark)
 
     async def get(self, services: Services, call: Call) -> Response:
         """Answer one document, 304 where the client has it already."""
-        stored = await timed(
+        found = await timed(
             services,
-            services.store.get(self.kind, call.path[self.parameter], with_blobs=call.query.with_blobs),
+            services.store.find(self.kind, call.path[self.parameter], with_blobs=call.query.with_blobs, need=call.need),
         )
+        stored = found.stored
         if stored is None:
-            return self.not_found(call)
+            return self.not_found(call, found.mark)
         headers = validators(stored.revision, stored.modified_ms)
         if call.conditions.failed(stored.revision, stored.modified_ms):
-            return self.precondition_failed(call, stored.revision)
+            return self.precondition_failed(call, stored.revision, found.mark)
         if call.conditions.not_modified(stored.revision):
-            return Response(304, b"", headers, None)
+            return Response(304, b"", headers, None, mark=found.mark)
         body = stored.body
         if call.query.core:
             body = await heavy.run(services, len(body), lambda: modifiers.core(stored.body))
-        return Response(200, body, headers)
+        return Response(200, body, headers, mark=found.mark)
 
     async def post(self, services: Services, call: Call) -> Response:
         """Create a document; 409 where its id is taken."""
@@ -155,18 +161,22 @@ class Repository:
         """Return what the store compares. A date is judged here, and the write bound to the state that was judged."""
         conditions = call.conditions
         if conditions.unmodified_since_s is not None:
-            stored = await timed(services, services.store.get(self.kind, identifier))
+            found = await timed(services, services.store.find(self.kind, identifier))
+            stored = found.stored
             if stored is not None and conditions.failed(stored.revision, stored.modified_ms):
-                return self.precondition_failed(call, stored.revision)
+                return self.precondition_failed(call, stored.revision, found.mark)
             conditions = conditions.bound_to(None if stored is None else stored.revision)
         return conditions.for_write()
 
     def answer(self, call: Call, outcome: WriteOutcome, body: bytes, location: str) -> Response:
         """Answer what became of a write; `body` and `location` are for one that created."""
+        return replace(self._answer(call, outcome, body, location), mark=outcome.mark)
+
+    def _answer(self, call: Call, outcome: WriteOutcome, body: bytes, location: str) -> Response:
         request_id = call.request.request_id
         match outcome:
             case Replayed(first):
-                return self.answer(call, first, body, location)
+                return self._answer(call, first, body, location)
             case Created(revision, modified_ms):
                 return Response(201, body, (("Location", location), *validators(revision, modified_ms)))
             case Replaced(revision, modified_ms):
@@ -188,16 +198,17 @@ class Repository:
             case _:
                 assert_never(outcome)
 
-    def not_found(self, call: Call) -> Response:
+    def not_found(self, call: Call, mark: int = 0) -> Response:
         """Answer that there is no such document."""
-        return problem(404, f"there is no {self.noun} with this id", request_id=call.request.request_id)
+        text = f"there is no {self.noun} with this id"
+        return replace(problem(404, text, request_id=call.request.request_id), mark=mark)
 
-    def precondition_failed(self, call: Call, revision: int | None) -> Response:
+    def precondition_failed(self, call: Call, revision: int | None, mark: int = 0) -> Response:
         """Answer that the document is in another state; `revision` is the current one."""
         state = f"there is no such {self.noun}" if revision is None else f"its entity tag is now {etag(revision)}"
         text = f"the precondition does not hold: {state}"
         headers = () if revision is None else (("ETag", etag(revision)),)
-        return problem(412, text, request_id=call.request.request_id, headers=headers)
+        return replace(problem(412, text, request_id=call.request.request_id, headers=headers), mark=mark)
 
 
 async def timed(services: Services, store_call: Coroutine[Any, Any, T]) -> T:

@@ -8,7 +8,7 @@ A file that a refused request leaves behind is swept with all that nobody names.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -27,7 +27,18 @@ from titan.model.documents import Prepared, prepare_value
 from titan.model.files import MAX_FILE_NAME_BYTES, FilePath, read_path, safe_file_name
 from titan.model.verification import is_content_type
 from titan.store.blobs import Upload
-from titan.store.contract import Document, IfMatch, Kind, PreconditionFailed, Stored, StoreUnavailable, WriteMode
+from titan.store.contract import (
+    NEWEST,
+    Document,
+    Found,
+    IfMatch,
+    Kind,
+    Need,
+    PreconditionFailed,
+    Stored,
+    StoreUnavailable,
+    WriteMode,
+)
 
 Resource = dict[str, Any]
 """Of the metamodel: `path`, and `contentType` where it is known."""
@@ -42,11 +53,17 @@ class Thumbnails:
     async def get(self, services: Services, call: Call) -> Response:
         """Answer the file; 304 where the client has it already."""
         with trio.fail_after(services.budget_s):
-            stored, thumbnail = await self._look(services, call)
-            if stored is None or thumbnail is None:
-                return self._missing(call, stored)
-            path = read_path(thumbnail["path"])
-            blob = None if path is None else await services.store.blobs.look(path.key)
+            found, thumbnail = await self._look(services, call, call.need)
+            response = await self._file(services, call, found.stored, thumbnail)
+        return replace(response, mark=found.mark)
+
+    async def _file(
+        self, services: Services, call: Call, stored: Stored | None, thumbnail: Resource | None
+    ) -> Response:
+        if stored is None or thumbnail is None:
+            return self._missing(call, stored)
+        path = read_path(thumbnail["path"])
+        blob = None if path is None else await services.store.blobs.look(path.key)
         if path is None or blob is None:
             text = f"the shell's thumbnail is no file of this server; its path is {thumbnail['path'][:200]!r}"
             return problem(404, text, request_id=call.request.request_id)
@@ -60,8 +77,8 @@ class Thumbnails:
     async def put(self, services: Services, call: Call) -> Response:
         """Take a file and make it the shell's thumbnail; what is refused anyway is refused before the file is read."""
         with _within(services.budget_s):
-            stored, thumbnail = await self._look(services, call)
-        refusal = self._refusal(call, stored, thumbnail, needs_thumbnail=False)
+            found, thumbnail = await self._look(services, call)
+        refusal = self._refusal(call, found.stored, thumbnail, needs_thumbnail=False)
         if refusal is not None:
             return refusal
         async with services.store.blobs.upload() as upload:
@@ -78,7 +95,8 @@ class Thumbnails:
         """Give the shell this thumbnail, or none; begin anew for as long as somebody else is quicker."""
         with trio.fail_after(services.budget_s):
             while True:
-                stored, thumbnail = await self._look(services, call)
+                found, thumbnail = await self._look(services, call)
+                stored = found.stored
                 refusal = self._refusal(call, stored, thumbnail, needs_thumbnail=new is None)
                 if stored is None or refusal is not None:
                     return refusal or self._missing(call, stored)
@@ -88,12 +106,13 @@ class Thumbnails:
                 if not isinstance(outcome, PreconditionFailed):
                     return self.shells.answer(call, outcome, b"", "")
 
-    async def _look(self, services: Services, call: Call) -> tuple[Stored | None, Resource | None]:
-        stored = await services.store.get(Kind.SHELL, call.path[self.shells.parameter])
+    async def _look(self, services: Services, call: Call, need: Need = NEWEST) -> tuple[Found, Resource | None]:
+        found = await services.store.find(Kind.SHELL, call.path[self.shells.parameter], need=need)
+        stored = found.stored
         if stored is None:
-            return None, None
+            return found, None
         value = await heavy.run(services, len(stored.body), lambda: orjson.loads(stored.body))
-        return stored, value["assetInformation"].get("defaultThumbnail")
+        return found, value["assetInformation"].get("defaultThumbnail")
 
     def _refusal(
         self, call: Call, stored: Stored | None, thumbnail: Resource | None, *, needs_thumbnail: bool

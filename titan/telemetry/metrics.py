@@ -102,7 +102,20 @@ REDIS_CLIENTS = Described(
     "Clients that Redis has, by its own count, every 15 s; of a cluster's masters the most; absent while unknown.",
 )
 
-POSTGRES_ONLY = (POOL_AVAILABLE, POOL_SIZE, POOL_WAIT)
+CACHE_REQUESTS = Described(
+    "titan_cache_requests_total",
+    Kind.COUNTER,
+    "Reads that asked a cache: hit, miss, behind what the session had seen, or passed by for want of a fresh feed.",
+    ("tier", "outcome"),
+)
+CACHE_BYTES = Described("titan_cache_memory_bytes", Kind.GAUGE, "Memory taken by cached documents; PostgreSQL only.")
+FEED_LAG = Described(
+    "titan_change_feed_lag_seconds",
+    Kind.GAUGE,
+    "How old this instance's knowledge of changes is at most; above 1 caches are passed by. PostgreSQL only.",
+)
+
+POSTGRES_ONLY = (POOL_AVAILABLE, POOL_SIZE, POOL_WAIT, CACHE_REQUESTS, CACHE_BYTES, FEED_LAG)
 
 ALL: tuple[Described, ...] = (
     REQUESTS,
@@ -232,6 +245,24 @@ class Metrics:
                 yield GaugeMetricFamily(REDIS_CLIENTS.name, REDIS_CLIENTS.meaning, value=value)
 
         self.registry.register(_Collected(collect))
+
+    def watch_caches(
+        self,
+        requests: Callable[[], Mapping[tuple[str, str], int]],
+        memory_bytes: Callable[[], float],
+        feed_lag_s: Callable[[], float],
+    ) -> None:
+        """Show what the caches did, by tier and outcome, and how fresh the change feed is."""
+
+        def collect() -> Iterator[Metric]:
+            family = CounterMetricFamily(CACHE_REQUESTS.name, CACHE_REQUESTS.meaning, labels=CACHE_REQUESTS.labels)
+            for (tier, outcome), count in requests().items():
+                family.add_metric((tier, outcome), count)
+            yield family
+
+        self.registry.register(_Collected(collect))
+        _gauge(self.registry, CACHE_BYTES, memory_bytes)
+        _gauge(self.registry, FEED_LAG, feed_lag_s)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Give text and media type as the scraper's `Accept` header wants them. Takes some milliseconds."""

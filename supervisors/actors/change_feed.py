@@ -1,0 +1,96 @@
+"""The actor that asks what changed anywhere, so that this instance's caches may be used. It never gives up."""
+
+from collections.abc import Callable
+
+import trio
+
+from supervisors.kernel import Context
+from titan.cache.tail import BOUND_S, Tail
+from titan.store.contract import Changes, ChangesGone, Store, StoreUnavailable
+from titan.telemetry.health import Check, Status
+
+POLL_EVERY_S = 0.25
+"""Four tries within the bound; a poll is one indexed statement that mostly finds nothing."""
+
+POLL_S = 0.6
+"""How long one may take: its answer counts from when it was asked, so a later one is soon too old."""
+
+BACKFILL = 5000
+"""Changes of before that are read at the start, so that entries of a shared cache can be judged; 10 ms of the loop."""
+
+AT_ONCE = 1000
+
+
+class ChangeFeedActor:
+    """Polls the outbox on the primary, sooner when `poke` is called; a store that is away is a state.
+
+    *Started* once the first state is known. Caches are passed by while the feed is behind (`Tail.is_fresh`).
+    """
+
+    def __init__(
+        self, store: Store, tail: Tail, check: Check, *, poll_every_s: float = POLL_EVERY_S, poll_s: float = POLL_S
+    ) -> None:
+        self._store = store
+        self._tail = tail
+        self._check = check
+        self._poll_every_s = poll_every_s
+        self._poll_s = poll_s
+        self._cursor: str | None = None
+        self._poked = trio.Event()
+        self._tell_started: Callable[[], None] = lambda: None
+
+    def poke(self) -> None:
+        """Ask now: something changed, somebody said."""
+        self._poked.set()
+
+    async def run(self, ctx: Context) -> None:
+        """Be the actor, until cancelled."""
+        self._tell_started = ctx.started
+        self._cursor = None
+        while True:
+            self._poked = trio.Event()  # before asking: what is said from now on may not be in the answer
+            if await self._poll():
+                continue
+            with trio.move_on_after(self._poll_every_s):
+                await self._poked.wait()
+
+    async def _poll(self) -> bool:
+        """Ask once; True where there is more to ask for."""
+        try:
+            with trio.fail_after(self._poll_s):
+                is_last, is_more = await self._ask()
+        except StoreUnavailable as away:
+            self._behind(away.reason)
+        except trio.TooSlowError:
+            self._behind(f"no answer in {self._poll_s:g} s")
+        else:
+            if is_last:
+                self._say(Status.UP, "")
+            return is_more
+        return False
+
+    async def _ask(self) -> tuple[bool, bool]:
+        """Return whether all is known now, and whether more can be had at once."""
+        asked_at = self._tail.now()
+        if self._cursor is None:
+            latest = await self._store.latest(BACKFILL)
+            self._tail.begin(latest, asked_at)
+            self._cursor = latest.cursor
+            return True, False
+        match await self._store.changes(after=self._cursor, limit=AT_ONCE):
+            case Changes() as changes:
+                self._tail.follow(changes, asked_at)
+                self._cursor = changes.cursor
+                return changes.is_last, bool(changes.items) and not changes.is_last
+            case ChangesGone():
+                self._cursor = None
+                return False, True
+
+    def _behind(self, reason: str) -> None:
+        if not self._tail.is_fresh:
+            self._say(Status.DEGRADED, f"caches are passed by, changes are not known for {BOUND_S:g} s: {reason}")
+
+    def _say(self, status: Status, detail: str) -> None:
+        self._check.set(status, detail)
+        started, self._tell_started = self._tell_started, lambda: None
+        started()
