@@ -20,12 +20,13 @@ from pathlib import Path
 
 import trio
 
+from supervisors.actors.island import IslandActor
+from supervisors.backends import Postgres
 from supervisors.instance import Instance
 from supervisors.kernel import Tree
 from supervisors.root import serve
 from titan.island import IslandDown
 from titan.settings_load import load
-from titan.store.postgres.store import PostgresStore
 
 PROGRAM = (sys.executable, "-m", "tests.support.hooked")
 
@@ -68,9 +69,10 @@ async def _obey(instance: Instance, tree: Tree, stream: trio.SocketStream) -> No
                 await stream.send_all(b"done\n")
                 time.sleep(float(seconds))  # noqa: ASYNC251  (blocking the loop is the order)
             case ["kill-island"]:
-                assert isinstance(instance.backend.store, PostgresStore)
+                assert isinstance(instance.backend, Postgres)
+                assert isinstance(instance.backend.island, IslandActor)
                 with suppress(IslandDown):
-                    await instance.backend.store._island.run(_die)
+                    await instance.backend.island._island.run(_die)
                 await stream.send_all(b"done\n")
             case ["cling"]:
                 trio.lowlevel.spawn_system_task(_cling)
