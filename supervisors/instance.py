@@ -13,7 +13,7 @@ from typing import Any
 
 from supervisors.actors.http import Drain, HttpActor
 from supervisors.actors.telemetry import TelemetryActor, actor_states, check_log
-from supervisors.backends import Backend
+from supervisors.backends import Backend, Postgres
 from supervisors.kernel import Snapshot, Tree
 from titan.api.dispatch import answer
 from titan.api.docs_page import docs_page
@@ -27,8 +27,8 @@ from titan.http.server import Endpoint
 from titan.http.sockets import listen
 from titan.http.tls import TlsCertificate
 from titan.security.quota import Quota
-from titan.security.rate_limit import LocalRateLimit
-from titan.settings import Settings, Verification, is_loopback
+from titan.security.rate_limit import LocalRateLimit, SharedRateLimit
+from titan.settings import OnRedisLoss, Settings, Verification, is_loopback
 from titan.telemetry.health import Check, Readiness, readiness
 from titan.telemetry.heartbeat import Heartbeat
 from titan.telemetry.log import Log
@@ -137,7 +137,7 @@ def make_instance(
             app(
                 _main_pages(settings, probes, state, metrics),
                 api=Api(OPERATIONS, settings.http.base_path),
-                rate_limit=_rate_limit(settings, metrics),
+                rate_limit=_rate_limit(settings, backend, base),
             ),
             certificate,
         )
@@ -194,9 +194,22 @@ def snapshot_json(node: Snapshot) -> dict[str, Any]:
     }
 
 
-def _rate_limit(settings: Settings, metrics: Metrics) -> RateLimit | None:
-    per_minute = settings.security.requests_per_minute
-    return LocalRateLimit(Quota(per_minute), metrics.watch_rate_limit()) if per_minute else None
+def _rate_limit(settings: Settings, backend: Backend, base: Base) -> RateLimit | None:
+    security = settings.security
+    if not security.requests_per_minute:
+        return None
+    quota, tell = Quota(security.requests_per_minute), base.metrics.watch_rate_limit()
+    local = LocalRateLimit(quota, tell)
+    redis = backend.redis if isinstance(backend, Postgres) else None
+    if redis is None:
+        return local
+    otherwise = local if security.on_redis_loss is OnRedisLoss.LOCAL else None
+    on_refused = partial(_redis_refused, base.log, security.on_redis_loss)
+    return SharedRateLimit(quota, redis, tell, otherwise=otherwise, on_refused=on_refused)
+
+
+def _redis_refused(log: Log, instead: OnRedisLoss, reason: str) -> None:
+    log.warning("redis refuses to count requests", reason=reason, on_redis_loss=instead.value)
 
 
 def _certificate(settings: Settings) -> TlsCertificate | None:

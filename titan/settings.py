@@ -68,6 +68,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class OnRedisLoss(StrEnum):
+    """What the rate limit does while Redis, which counts for all instances, is away."""
+
+    OPEN = "open"
+    LOCAL = "local"
+
+
 class Section(BaseModel):
     """A group of settings; unknown names are refused, values cannot be changed, infinity is no number of seconds."""
 
@@ -344,6 +351,10 @@ class Security(Section):
         ge=0,
         le=1_000_000,
         description="Requests a minute that one client address (IPv6: one /64) may send; more is answered 429; 0: any.",
+    )
+    on_redis_loss: OnRedisLoss = Field(
+        default=OnRedisLoss.OPEN,
+        description="While Redis is away, requests are let through (open) or each process counts for itself (local).",
     )
 
 

@@ -22,7 +22,6 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "TITAN_DATABASE__REPLICA_MAX_LAG_S": "read replicas",
     "TITAN_LEADERSHIP__RENEW_S": "leader election",
     "TITAN_LEADERSHIP__TTL_S": "leader election",
-    "TITAN_SECURITY__ON_REDIS_LOSS": "Redis",
     "TITAN_SECURITY__ROLE_CLAIMS": "authentication",
 }
 """Names that operators may already use; refused until they do something."""

@@ -24,7 +24,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.cache": "titan.island titan.store",
         "titan.api": "titan.model titan.store titan.version",
         "titan.http": "titan.api",
-        "titan.security": "titan.http",
+        "titan.security": "titan.http titan.redis",
         "titan.telemetry": "titan.http titan.printable titan.version",
         "titan.settings": "titan.printable titan.redis titan.store",
         "titan.reference": "titan.settings titan.telemetry",
