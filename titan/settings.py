@@ -311,13 +311,16 @@ class Redis(Section):
 
 
 class Cache(Section):
-    """What an instance on PostgreSQL keeps in memory."""
+    """Documents kept at hand by instances on PostgreSQL: in their memory and in Redis."""
 
     memory_bytes: int = Field(
         default=64 * MIB,
         ge=0,
         le=64 * 1024 * MIB,
         description="Documents kept in this process' memory at most; 0: none. PostgreSQL only.",
+    )
+    ttl_s: int = Field(
+        default=3600, ge=60, le=7 * 86400, description="How long a document stays in Redis that nobody replaces."
     )
 
 

@@ -1,6 +1,7 @@
 """The actor that keeps the connection to Redis and says how it is. It never gives up, and nothing waits for it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import trio
 
@@ -22,8 +23,10 @@ class CacheActor:
     *Started* once the first state is known. What ends it is a bug.
     """
 
-    def __init__(self, redis: Redis, check: Check) -> None:
+    def __init__(self, redis: Redis, check: Check, *, fill: Callable[[], Awaitable[NoReturn]] | None = None) -> None:
+        """`fill` sends what readers want stored there, until cancelled."""
         self._redis = redis
+        self._fill = fill
         self._check = check
         self._clients: float | None = None
         self._tell_started: Callable[[], None] = lambda: None
@@ -39,6 +42,8 @@ class CacheActor:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._count)
+                if self._fill is not None:
+                    nursery.start_soon(self._fill)
                 await self._keep()
         finally:
             self._down(STOPPED)

@@ -6,6 +6,7 @@ from supervisors.actors.database import DatabaseActor
 from supervisors.actors.island import IslandActor
 from supervisors.backends import Actor, Postgres, Surroundings
 from titan.cache.memory import Memory
+from titan.cache.shared import Shared
 from titan.cache.store import CoherentStore
 from titan.cache.tail import Tail
 from titan.island import Island
@@ -28,20 +29,23 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
     database = Database(url, limits, observe_wait=observe_wait)
     memory = Memory(settings.cache.memory_bytes)
     tail = Tail(on_named=memory.named, on_begin=memory.clear)
-    store = CoherentStore(island, database, tail, memory)
+    redis = _redis(settings, island)
+    shared = None if redis is None else Shared(redis, settings.cache.ttl_s)
+    store = CoherentStore(island, database, tail, memory, shared)
     around.metrics.watch_caches(
         requests=lambda: store.requests, memory_bytes=lambda: memory.bytes, feed_lag_s=lambda: tail.lag_s
     )
     island_actor = IslandActor(island)
     database_actor = DatabaseActor(island, database, around.new_check("database"), on_unfit=around.on_unfit)
-    redis = _redis(settings, island)
     return Postgres(
         store=store,
         island=island_actor,
         database=database_actor,
         redis=redis,
-        cache=None if redis is None else _cache(redis, around),
-        change_feed=ChangeFeedActor(store, tail, around.new_check("change_feed")),
+        cache=None if redis is None or shared is None else _cache(redis, shared, around),
+        change_feed=ChangeFeedActor(
+            store, tail, around.new_check("change_feed"), listen=None if shared is None else shared.listen
+        ),
         place=str(url),
         is_alive=island_actor.is_alive,
     )
@@ -56,7 +60,7 @@ def _redis(settings: Settings, island: Island) -> Redis | None:
     return Redis(island, url, RedisLimits(timeout_s=redis.timeout_s), tls=tls)
 
 
-def _cache(redis: Redis, around: Surroundings) -> Actor:
-    actor = CacheActor(redis, around.new_check("redis"))
+def _cache(redis: Redis, shared: Shared, around: Surroundings) -> Actor:
+    actor = CacheActor(redis, around.new_check("redis"), fill=shared.fill)
     around.metrics.watch_redis(lambda: actor.connected_clients)
     return actor

@@ -21,7 +21,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.redis": "titan.island",
         "titan.store": "titan.island titan.version",
         "titan.model": "titan.store",
-        "titan.cache": "titan.island titan.store",
+        "titan.cache": "titan.island titan.redis titan.store",
         "titan.api": "titan.model titan.store titan.version",
         "titan.http": "titan.api",
         "titan.security": "titan.http titan.redis",

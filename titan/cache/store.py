@@ -6,8 +6,10 @@ import trio
 
 from titan.cache.key import key_of
 from titan.cache.memory import Memory
+from titan.cache.shared import Entry, Place, Shared
 from titan.cache.tail import Position, Tail
 from titan.island import Island
+from titan.redis.contract import RedisAway
 from titan.store.codes import spliced
 from titan.store.contract import (
     NEWEST,
@@ -33,10 +35,13 @@ from titan.store.postgres.store import PostgresStore
 class CoherentStore(PostgresStore):
     """The store on PostgreSQL with this instance's caches before it; what it does not cache it leaves as it is."""
 
-    def __init__(self, island: Island, database: Database, tail: Tail, memory: Memory) -> None:
+    def __init__(
+        self, island: Island, database: Database, tail: Tail, memory: Memory, shared: Shared | None = None
+    ) -> None:
         super().__init__(island, database)
         self._tail = tail
         self._memory = memory
+        self._shared = shared
         self.requests: Counter[tuple[str, str]] = Counter()
         """How often a tier was asked and what came of it, for the metrics."""
 
@@ -45,31 +50,64 @@ class CoherentStore(PostgresStore):
         if not is_id(document_id):
             return Found(None, 0)
         key = key_of(kind, document_id)
+        place = Place(self._tail.history, key, with_blobs)
         if not need.is_newest:
-            stored = self._remembered(key, document_id, need, with_blobs=with_blobs)
+            stored = await self._cached(place, document_id, need)
             if stored is not None:
-                await trio.lowlevel.checkpoint_if_cancelled()
                 return Found(stored, stored.mark)
         since = self._tail.position
         found = await super().find(kind, document_id, with_blobs=with_blobs)
         if found.stored is not None and self._tail.vouches(key, found.stored.revision, since):
             self._memory.put(key, found.stored, with_blobs=with_blobs)
+            if self._shared is not None:
+                self._shared.offer(place, Entry(found.stored, since.shows))
         return found
 
-    def _remembered(self, key: bytes, document_id: str, need: Need, *, with_blobs: bool) -> Stored | None:
-        if not self._tail.is_fresh or self._tail.history != self.history:
+    async def _cached(self, place: Place, document_id: str, need: Need) -> Stored | None:
+        """Return the document where a cache has it and may be believed."""
+        if not self._may_be_used:
             self.requests["memory", "bypass"] += 1
             return None
-        stored = self._memory.get(key, document_id, with_blobs=with_blobs)
-        if stored is None:
-            self.requests["memory", "miss"] += 1
+        stored = self._memory.get(place.key, document_id, with_blobs=place.with_blobs)
+        if stored is not None and self._shows(stored, need):
+            self.requests["memory", "hit"] += 1
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return stored
+        self.requests["memory", "miss" if stored is None else "behind"] += 1
+        return None if self._shared is None else await self._fetched(self._shared, place, document_id, need)
+
+    async def _fetched(self, shared: Shared, place: Place, document_id: str, need: Need) -> Stored | None:
+        since = self._tail.position
+        try:
+            entry = await shared.get(place, document_id)
+        except RedisAway:
+            self.requests["redis", "bypass"] += 1
             return None
-        # A document's own changes have growing marks: at the one that is needed or later, it has all up to that.
-        if stored.mark < need.mark and self._tail.shows < need.mark:
-            self.requests["memory", "behind"] += 1
+        if entry is None:
+            self.requests["redis", "miss"] += 1
             return None
-        self.requests["memory", "hit"] += 1
+        stored = entry.stored
+        # Judged by what is known now, which may be more than when it was asked for.
+        if not self._may_be_used or not self._tail.vouches(
+            place.key, stored.revision, Position(since.life, entry.shown)
+        ):
+            self.requests["redis", "stale"] += 1
+            return None
+        if not self._shows(stored, need):
+            self.requests["redis", "behind"] += 1
+            return None
+        self.requests["redis", "hit"] += 1
+        self._memory.put(place.key, stored, with_blobs=place.with_blobs)
         return stored
+
+    @property
+    def _may_be_used(self) -> bool:
+        """Say whether what is cached may be believed at all."""
+        return self._tail.is_fresh and self._tail.history == self.history
+
+    def _shows(self, stored: Stored, need: Need) -> bool:
+        # A document's own changes have growing marks: at the one that is needed or later, it has all up to that.
+        return stored.mark >= need.mark or self._tail.shows >= need.mark
 
     async def write(
         self,
@@ -86,13 +124,15 @@ class CoherentStore(PostgresStore):
         match outcome:
             case Created(revision, modified_ms, mark=mark) | Replaced(revision, modified_ms, mark=mark):
                 stored = Stored(document.id, revision, modified_ms, _body(document), mark)
-                self._wrote(key_of(document.kind, document.id), stored, since)
+                await self._wrote(key_of(document.kind, document.id), stored, since)
         return outcome
 
-    def _wrote(self, key: bytes, stored: Stored, since: Position) -> None:
+    async def _wrote(self, key: bytes, stored: Stored, since: Position) -> None:
         self._tail.note(key, stored.revision, stored.mark)
         if self._tail.vouches(key, stored.revision, since):
             self._memory.put(key, stored, with_blobs=False)
+            if self._shared is not None:
+                await self._shared.wrote(Place(self._tail.history, key, with_blobs=False), Entry(stored, since.shows))
 
     async def delete(
         self, kind: Kind, document_id: str, *, precondition: Precondition | None = None, fence: Fence | None = None
@@ -100,7 +140,11 @@ class CoherentStore(PostgresStore):
         """Delete a document; the caches know it before the caller does."""
         outcome = await super().delete(kind, document_id, precondition=precondition, fence=fence)
         if isinstance(outcome, Deleted):
-            self._tail.note(key_of(kind, document_id), outcome.revision, outcome.mark)
+            key = key_of(kind, document_id)
+            self._tail.note(key, outcome.revision, outcome.mark)
+            if self._shared is not None:
+                place = Place(self._tail.history, key, with_blobs=False)
+                await self._shared.deleted(place, document_id, outcome.revision, outcome.mark)
         return outcome
 
 

@@ -72,7 +72,8 @@ class Redis:
         """Call `on_message`, on trio's side, with what is published on a channel; return why that ended.
 
         Not guaranteed: any message at all. What was published before Redis knew of us, while it was away or when it
-        had no memory is lost. Raises `RedisAway` where it is away from the beginning: `wait_until_up`, then again.
+        had no memory is lost. Raises `RedisAway` where it is away from the beginning: `wait_until_up`, then again;
+        `RedisRefused` where this user may not listen.
         """
         token = trio.lowlevel.current_trio_token()
         if self._remote.down_because is not None:

@@ -107,7 +107,7 @@ class Remote:
             raise RedisAway(words(error)) from error
 
     async def listen(self, channel: str, deliver: Callable[[bytes], object]) -> str:
-        """Hand out what is published on a channel; return why that ended. Raises `RedisAway`."""
+        """Hand out what is published on a channel; return why that ended. Raises `RedisAway` or `RedisRefused`."""
         route = self._route
         if self.down_because is not None or route is None:
             raise RedisAway(self.down_because or NOT_YET)
@@ -120,6 +120,11 @@ class Remote:
                 match await wire.read_response(timeout=math.inf):
                     case [b"message", _, bytes(message)]:
                         deliver(message)
+        except exceptions.ResponseError as error:
+            if code(error) not in AWAY_CODES:
+                raise RedisRefused(words(error)) from error  # this user may not listen, all else is well
+            self._lose(words(error))
+            return words(error)
         except (Unreachable, *DRIVER_ERRORS) as error:
             reason = error.reason if isinstance(error, Unreachable) else words(error)
             self._lose(reason)  # so that one prober, and nobody else, tries again
