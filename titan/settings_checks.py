@@ -91,3 +91,9 @@ def advice(settings: Settings) -> Iterator[str]:
             f"http.keep_alive_s = {http.keep_alive_s:g} is not above the {BALANCER_KEEP_ALIVE_S} s that nginx keeps"
             " idle connections: it may send a request into a connection that is just being closed"
         )
+    per_minute = settings.security.requests_per_minute
+    if per_minute and is_loopback(http.host) and not http.trusted_proxies:
+        yield (
+            f"all clients together may send {per_minute} requests a minute if they come by a proxy on this machine:"
+            " http.trusted_proxies is empty, so they count as one address; set TITAN_HTTP__TRUSTED_PROXIES"
+        )

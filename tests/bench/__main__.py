@@ -29,6 +29,7 @@ SECTIONS: Mapping[str, str] = {
     "fsync": "GET while every fsync takes 50 ms",
     "drain": "requests lost over rolling restarts behind nginx",
     "postgres": "one instance over PostgreSQL against Q, pgbench and nginx",
+    "rate": "what the rate limit costs a GET",
     "telemetry": "what counting and telling a request costs; how fast commands start",
     "kernel": "what supervision costs against a bare nursery",
 }

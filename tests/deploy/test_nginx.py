@@ -67,3 +67,17 @@ def test_no_instance_is_ever_put_aside():
     servers = re.findall(r"^\s*server titan-\d+:8080 (.*);$", CONFIGURATION.read_text(), re.MULTILINE)
     assert len(servers) == 3
     assert all("max_fails=0" in options.split() for options in servers)
+
+
+def test_the_rate_limit_is_each_clients_own_whatever_it_claims_to_be(tmp_path):
+    settings = {"TITAN_SECURITY__REQUESTS_PER_MINUTE": "3", "TITAN_HTTP__TRUSTED_PROXIES": "127.0.0.1"}
+    with (
+        serving(tmp_path / "data", settings=settings) as server,
+        balancing(tmp_path / "proxy", [server.port]) as url,
+    ):
+        for address in ("127.0.0.2", "127.0.0.3"):
+            with httpx.Client(transport=httpx.HTTPTransport(local_address=address)) as client:
+                asked = [client.get(f"{url}/shells", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(4)]
+            assert [answer.status_code for answer in asked] == [200, 200, 200, 429]
+            assert asked[3].headers["RateLimit"].startswith('"client";r=0;t=')
+            assert "Retry-After" in asked[3].headers

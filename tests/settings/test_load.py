@@ -432,3 +432,15 @@ def test_loopback(host):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "titan.example", "localhost.example", "::ffff:10.0.0.1"])
 def test_not_loopback(host):
     assert not is_loopback(host)
+
+
+def test_a_rate_limit_that_all_clients_of_a_local_proxy_would_share_is_warned_of():
+    limit = {"TITAN_SECURITY__REQUESTS_PER_MINUTE": "600"}
+    (warning,) = load(limit).warnings
+    assert "TITAN_HTTP__TRUSTED_PROXIES" in warning
+    assert "600" in warning
+    assert not load({**limit, "TITAN_HTTP__TRUSTED_PROXIES": "127.0.0.1"}).warnings
+
+
+def test_what_happens_without_redis_is_one_of_two_words():
+    assert "one of open, local" in the_problem({"TITAN_SECURITY__ON_REDIS_LOSS": "closed"})
