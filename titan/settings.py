@@ -13,36 +13,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from titan.redis.url import Mode, RedisUrl
 from titan.redis.url import parse as parse_redis_url
+from titan.settings_marks import Bare, Secret, Section, Short
 from titan.store.postgres.url import SCHEMES as POSTGRES_SCHEMES
 from titan.store.postgres.url import PostgresUrl
 from titan.store.postgres.url import parse as parse_postgres_url
 
 MIB = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Bare:
-    """The setting's environment variable has a name of its own (the operator's guide fixed it)."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Short:
-    """A second, shorter environment variable of the setting."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """The value is masked wherever it is shown, and may come from `<NAME>_FILE` or a systemd credential."""
 
 
 class Verification(StrEnum):
@@ -73,12 +55,6 @@ class OnRedisLoss(StrEnum):
 
     OPEN = "open"
     LOCAL = "local"
-
-
-class Section(BaseModel):
-    """A group of settings; unknown names are refused, values cannot be changed, infinity is no number of seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
 
 class Http(Section):

@@ -1,0 +1,30 @@
+"""What a setting is marked with, and what a group of settings is."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The setting's environment variable has a name of its own (the operator's guide fixed it)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A second, shorter environment variable of the setting."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The value is masked wherever it is shown, and may come from `<NAME>_FILE` or a systemd credential."""
+
+
+class Section(BaseModel):
+    """A group of settings; unknown names are refused, values cannot be changed, infinity is no number of seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
