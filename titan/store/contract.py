@@ -34,9 +34,12 @@ Expected outcomes are values (`WriteOutcome`), matched exhaustively; a store tha
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from titan.store.blobs import Blobs
+
+if TYPE_CHECKING:
+    from titan.store.sync_records import SyncRecords  # which knows this module
 
 MAX_ID_CHARACTERS = 2048
 """Identifier length of the metamodel (IDTA-01001 3.1), in characters: every store takes ids that long."""
@@ -402,6 +405,11 @@ class Store(Protocol):
     @property
     def blobs(self) -> Blobs:
         """The files that documents name."""
+        ...
+
+    @property
+    def sync_records(self) -> "SyncRecords":
+        """What is known of other servers' documents."""
         ...
 
     @property

@@ -39,6 +39,7 @@ from titan.store.postgres import changes, reads, terms, writes
 from titan.store.postgres.blobs import PostgresBlobs
 from titan.store.postgres.database import Database
 from titan.store.postgres.session import Session
+from titan.store.postgres.sync_records import PostgresSyncRecords
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -54,6 +55,7 @@ class PostgresStore:
         self._island = island
         self._database = database
         self.blobs = PostgresBlobs(self._use)
+        self.sync_records = PostgresSyncRecords(self._use)
 
     @property
     def history(self) -> str:

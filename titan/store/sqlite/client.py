@@ -27,7 +27,9 @@ STDERR_KEPT_BYTES = 4096
 Reply = tuple[Any, ...]
 
 
-_WROTE = frozenset({wire.CREATED, wire.REPLACED, wire.DELETED, wire.TRIMMED, wire.PROBED, wire.BLOB_ADDED})
+_WROTE = frozenset(
+    {wire.CREATED, wire.REPLACED, wire.DELETED, wire.TRIMMED, wire.PROBED, wire.BLOB_ADDED, wire.SYNC_DONE}
+)
 _TROUBLE = {wire.FULL: TroubleKind.FULL, wire.DAMAGED: TroubleKind.DAMAGED}
 
 

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from titan.store.sqlite import blob_rows, terms, wire
+from titan.store.sqlite import blob_rows, sync_rows, terms, wire
 from titan.store.sqlite.blob_rows import set_uses
 from titan.store.sqlite.terms import fenced
 
@@ -191,4 +191,7 @@ OPERATIONS: dict[int, Callable[..., Reply]] = {
     wire.MARK_BLOBS: fenced(blob_rows.mark),
     wire.FORGET_BLOBS: fenced(blob_rows.forget),
     wire.BEGIN_TERM: terms.begin,
+    wire.SYNC_BEGIN: fenced(sync_rows.begin),
+    wire.SYNC_NOTE: fenced(sync_rows.note),
+    wire.SYNC_FINISH: fenced(sync_rows.finish),
 }

@@ -25,6 +25,9 @@ ADD_BLOB = 6
 MARK_BLOBS = 7
 FORGET_BLOBS = 8
 BEGIN_TERM = 9
+SYNC_BEGIN = 10
+SYNC_NOTE = 11
+SYNC_FINISH = 12
 
 # Modes of a write
 CREATE = 1
@@ -50,6 +53,7 @@ BLOB_ADDED = 11
 BLOBS_MARKED = 12  # how many were looked at, the keys of those to be removed
 BLOBS_FORGOTTEN = 13
 TERM_BEGUN = 14  # its number
+SYNC_DONE = 15  # of SYNC_BEGIN the place, if there is one
 # ... and where nothing was done
 FULL = 20  # reason
 UNAVAILABLE = 21  # reason
