@@ -60,6 +60,16 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of a list as another server answered it (IDTA-01002: `paging_metadata` and `result`)."""
+
+    items: tuple[bytes, ...]
+    """Each as the bytes of its own JSON, not parsed yet."""
+    cursor: str | None
+    """Where the next page begins; None on the last one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """Where one identifiable lies in its file (bytes, end exclusive), and as what."""
 
@@ -180,6 +190,26 @@ def cut(source: ByteSource) -> Pieces | Malformed:
     if isinstance(envelope, strict_json.JsonError):
         return Malformed(envelope.reason.replace("the body", "the file"))  # its place is not that in the file
     return _pieces(envelope, scanner, position)
+
+
+def cut_listing(raw: bytes) -> Listing | Malformed:
+    """Cut a page of a list into its items, so that what is wrong with one is that one's fault alone."""
+    scanner = _Scanner()
+    if (fault := _encoding_fault(raw) or scanner.feed(raw)) is not None:
+        return fault
+    if scanner.depth > 0:
+        return Malformed("ends in the middle")
+    envelope = strict_json.parse(bytes(scanner.envelope))
+    if isinstance(envelope, strict_json.JsonError):
+        return Malformed(envelope.reason)
+    if not isinstance(envelope, dict) or not isinstance(envelope.get("result"), list):
+        return Malformed("is no list of the API: an object with the member result is expected")
+    if envelope["result"] != [None] * len(scanner.starts):
+        return Malformed("has items that are no objects, or objects in other places than result")
+    items = tuple([raw[start:end] for start, end in zip(scanner.starts, scanner.ends, strict=True)])
+    paging = envelope.get("paging_metadata")
+    cursor = paging.get("cursor") if isinstance(paging, dict) else None
+    return Listing(items, cursor if isinstance(cursor, str) and cursor else None)
 
 
 def _encoding_fault(head: bytes) -> Malformed | None:
