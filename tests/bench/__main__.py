@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, str] = {
     "drain": "requests lost over rolling restarts behind nginx",
     "postgres": "one instance over PostgreSQL against Q, pgbench and nginx",
     "rate": "what the rate limit costs a GET",
+    "caches": "reads from memory and from Redis, writes seen elsewhere, a frozen Redis",
     "telemetry": "what counting and telling a request costs; how fast commands start",
     "kernel": "what supervision costs against a bare nursery",
 }
