@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from titan.redis.url import Mode, RedisUrl
+from titan.redis.url import RedisUrl
 from titan.redis.url import parse as parse_redis_url
 from titan.settings_marks import Bare, Secret, Section, Short
 from titan.store.postgres.url import SCHEMES as POSTGRES_SCHEMES
@@ -269,8 +269,8 @@ class Redis(Section):
     @field_validator("url")
     @classmethod
     def _known(cls, url: str) -> str:
-        if url and parse_redis_url(url).mode is not Mode.SINGLE:
-            raise ValueError("Sentinel and Cluster are not built yet")
+        if url:
+            parse_redis_url(url)
         return url
 
     @field_validator("tls_ca", "tls_cert", "tls_key")

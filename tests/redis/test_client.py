@@ -5,8 +5,7 @@ import time
 import pytest
 import trio
 
-from supervisors.kernel import ChildExited, ChildRestarting
-from tests.support.redis_client import OpenedRedis, opened_redis
+from tests.support.redis_client import opened_redis
 from tests.support.waiting import until
 from titan.redis.contract import Commands, RedisAway, RedisRefused, Script
 from titan.telemetry.health import Status
@@ -27,10 +26,6 @@ async def get(commands: Commands, key: str) -> bytes | None:
 
 async def command(commands: Commands, *words: str) -> object:
     return await commands.execute_command(*words)
-
-
-def assert_no_exit(it: OpenedRedis) -> None:
-    assert [event for event in it.events if isinstance(event, ChildExited | ChildRestarting)] == []
 
 
 async def test_bytes_come_back_as_they_went(server):
@@ -75,7 +70,7 @@ async def test_a_server_that_is_not_there_at_the_start_is_a_state_and_is_found_w
         await in_thread(server.start)
         await it.wait(Status.UP, within_s=2)
         assert it.check.result.is_there
-        assert_no_exit(it)
+        it.assert_no_exit()
 
 
 async def test_a_frozen_server_costs_one_time_out_once(server):

@@ -2,16 +2,16 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from tests.support.postgres_programs import START_DEADLINE_S, free_port, wait_for_state
-
-__all__ = ["START_DEADLINE_S", "Process", "cli", "free_port", "make_folder"]
+from tests.support.postgres_programs import START_DEADLINE_S, wait_for_state
 
 
 def program(name: str) -> str:
@@ -19,6 +19,23 @@ def program(name: str) -> str:
     found = shutil.which(name)
     assert found, f"no {name} installed; ./dev test installs it on Debian/Ubuntu"
     return found
+
+
+PORTS = range(12_000, 32_000)
+"""Below those that the kernel gives to clients, so that a server that was away finds its port free."""
+
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on, and that no connection gets by chance."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def make_folder() -> Path:

@@ -110,7 +110,6 @@ class Redis:
                 reason = await self._island.run(self._remote.watch)
                 self._is_up = trio.Event()
                 on_down(reason)
-                await self._island.run(self._remote.disconnect, reason)
             await trio.sleep_until(next_s)
 
     async def stop(self, reason: str) -> None:
@@ -118,6 +117,6 @@ class Redis:
         self._remote.down_because = reason
         self._is_up = trio.Event()
         try:
-            await self._island.run(self._remote.disconnect, reason)
+            await self._island.run(self._remote.stop, reason)
         except IslandDown:
             return  # its end has dropped the connections

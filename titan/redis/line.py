@@ -18,6 +18,9 @@ from titan.redis.contract import RedisAway, Word
 from titan.redis.dialing import Wire
 from titan.redis.errors import DRIVER_ERRORS, words
 
+SUSPECT_S = 0.1
+"""An answer that is not there by then makes one ask elsewhere first, where there is a choice."""
+
 
 class Line:
     """Takes over a connection that was just opened. `on_lost` is called when it ends by itself."""
@@ -28,7 +31,8 @@ class Line:
         self._on_lost = on_lost
         self._wire = wire
         self._expires_at = time.monotonic() + max_age_s
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        """Whom the next answers are for, and when they asked."""
         self._outgoing: list[bytes] = []
         self._has_outgoing = asyncio.Event()
         self._is_retired = False
@@ -41,6 +45,13 @@ class Line:
         """True: to be replaced, so that a name which moved is noticed."""
         return time.monotonic() > self._expires_at
 
+    @property
+    def is_suspect(self) -> bool:
+        """True: it is lost, or an answer is long in coming."""
+        return self.lost_because is not None or (
+            bool(self._waiting) and time.monotonic() - self._waiting[0][1] > SUSPECT_S
+        )
+
     def ask(self, *command: Word) -> "asyncio.Future[Any]":
         """Send a command; its answer, or the driver's error, is the future's.
 
@@ -51,7 +62,7 @@ class Line:
         if self.lost_because is not None:
             raise RedisAway(self.lost_because)
         self._outgoing += self._wire.pack_command(*command)
-        self._waiting.append(answer)
+        self._waiting.append((answer, time.monotonic()))
         self._has_outgoing.set()
         return answer
 
@@ -70,7 +81,7 @@ class Line:
             task.cancel()
         self._wire.abort()
         waiting, self._waiting = self._waiting, deque()
-        for answer in waiting:
+        for answer, _ in waiting:
             if not answer.done():
                 answer.set_exception(error or RedisAway(reason))
 
@@ -89,7 +100,7 @@ class Line:
                 reply = error
             if not self._waiting:
                 raise exceptions.InvalidResponse("an answer to nothing")
-            answer = self._waiting.popleft()
+            answer, _ = self._waiting.popleft()
             if answer.done():
                 continue  # its caller was cancelled
             if isinstance(reply, Exception):

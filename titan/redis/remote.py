@@ -8,19 +8,21 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, assert_never
 
 from redis import exceptions
 
 from titan.island import at_end
+from titan.redis.cluster import ClusterRoute
 from titan.redis.contract import Commands, RedisAway, RedisRefused, Script, Unreachable, Word
 from titan.redis.dialing import Dialer, Wire
 from titan.redis.errors import AWAY_CODES, DRIVER_ERRORS, code, words
 from titan.redis.limits import Limits
 from titan.redis.route import Lines, Route
+from titan.redis.sentinel import SentinelRoute
 from titan.redis.single import SingleRoute
 from titan.redis.tls import Tls
-from titan.redis.url import RedisUrl
+from titan.redis.url import Mode, RedisUrl
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -38,8 +40,9 @@ class Remote:
         self._tls = tls
         self._route: Route | None = None
         self._doubt: asyncio.Event | None = None
-        """Set by whoever met trouble: it is looked at at once."""
+        """Set by whoever met trouble."""
         self._ears: set[Wire] = set()
+        self._take_back: Callable[[], None] = lambda: None
 
     # --- the prober's ---
 
@@ -47,8 +50,8 @@ class Remote:
         """Be up. Raises `Unreachable`. What could be had is kept for the next attempt."""
         if self._route is None:
             self._route = self._make_route()
-            at_end(self._forget)
-        self._doubt = asyncio.Event()
+            self._doubt = asyncio.Event()
+            self._take_back = at_end(lambda: self.end("the island ends"))
         await self._route.open()
         self.down_because = None
 
@@ -68,9 +71,18 @@ class Remote:
                     self._lose(error.reason)
         return self.down_because
 
-    async def disconnect(self, reason: str) -> None:
-        """Be down: calls fail with `reason`, those that run too."""
+    async def stop(self, reason: str) -> None:
+        """Be down and leave nothing open: calls fail with `reason`, those that run too."""
+        self.end(reason)
+
+    def end(self, reason: str) -> None:
+        """Do the same, also while the thread ends."""
+        self._take_back()
+        self._take_back = lambda: None
         self._lose(reason)
+        route, self._route = self._route, None
+        if route is not None:
+            route.end(reason)
 
     async def connected_clients(self, _: Commands) -> float | None:
         """See `Redis`; to be run by `use`."""
@@ -136,8 +148,22 @@ class Remote:
 
     def _make_route(self) -> Route:
         url = self._url
-        lines = Lines(Dialer(url.login, url.database, self._limits, self._tls), self._limits, self._lose)
-        return SingleRoute(lines, url.addresses[0])
+        servers = Lines(Dialer(url.login, url.database, self._limits, self._tls), self._limits, self._lose)
+        match url.mode:
+            case Mode.SINGLE:
+                return SingleRoute(servers, url.addresses[0])
+            case Mode.SENTINEL:
+                # One that is lost says nothing of the server.
+                sentinels = Lines(Dialer(url.sentinel_login, 0, self._limits, self._tls), self._limits, lambda _: None)
+                return SentinelRoute(sentinels, servers, url.addresses, url.master)
+            case Mode.CLUSTER:
+                return ClusterRoute(servers, url.addresses, self._wake)
+        assert_never(url.mode)
+
+    def _wake(self) -> None:
+        """Have it looked at now."""
+        if self._doubt is not None:
+            self._doubt.set()
 
     def _lose(self, reason: str) -> None:
         """Be down from this moment; the first reason counts."""
@@ -147,13 +173,7 @@ class Remote:
             self._route.close(reason)
         for wire in self._ears:
             wire.abort()
-        if self._doubt is not None:
-            self._doubt.set()
-
-    def _forget(self) -> None:
-        """Let go of what belonged to the thread that ends."""
-        self._lose("the island ends")
-        self._route = self._doubt = None
+        self._wake()
 
     def _was_late(self, scope: asyncio.Timeout) -> bool:
         """Say whether this thread itself stood still: then nothing is known of Redis."""

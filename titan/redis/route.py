@@ -33,6 +33,9 @@ class Route(Protocol):
         """Open one more connection, to a server that sees what is published. Raises `Unreachable`."""
 
     def close(self, reason: str) -> None:
+        """Be away: drop what carries commands; what leads back may stay."""
+
+    def end(self, reason: str) -> None:
         """Drop every connection."""
 
 
@@ -57,24 +60,28 @@ class Lines:
 
     async def look(self, line: Line) -> dict[bytes, Any]:
         """See that a server answers; return what it says of itself, if it does. Raises `Unreachable`."""
+        await self.ask(line, "PING")
+        try:
+            hello = await self.ask(line, "HELLO", 2)
+        except exceptions.ResponseError:
+            return {}  # a proxy that does not know it, or an old server
+        return dict(zip(hello[::2], hello[1::2], strict=True))
+
+    async def ask(self, line: Line, *command: Word) -> Any:
+        """Run one command in time. Raises `Unreachable`, and the driver's errors for other answers that are errors."""
         try:
             async with asyncio.timeout(self.limits.timeout_s):
-                answers = await asyncio.gather(line.ask("PING"), line.ask("HELLO", 2), return_exceptions=True)
+                return await line.ask(*command)
         except TimeoutError:
-            line.close(f"no answer in time ({line.place})")
-            raise Unreachable(f"no answer in time ({line.place})") from None
+            reason = f"no answer in time ({line.place})"
         except RedisAway as error:
-            raise Unreachable(error.reason) from error
-        for answer in answers:
-            if isinstance(answer, RedisAway):
-                raise Unreachable(answer.reason)
-            if isinstance(answer, exceptions.ResponseError):
-                if code(answer) in AWAY_CODES:
-                    raise Unreachable(f"{words(answer)} ({line.place})")
-            elif isinstance(answer, BaseException):
-                raise answer
-        hello = answers[1]
-        return dict(zip(hello[::2], hello[1::2], strict=True)) if isinstance(hello, list) else {}
+            reason = error.reason
+        except exceptions.ResponseError as error:
+            if code(error) not in AWAY_CODES:
+                raise
+            reason = f"{words(error)} ({line.place})"
+        line.close(reason)
+        raise Unreachable(reason)
 
 
 def require_master(about: dict[bytes, Any], place: str) -> None:

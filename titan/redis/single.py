@@ -68,3 +68,5 @@ class SingleRoute:
         line, self._line = self._line, None
         if line is not None:
             line.close(reason)
+
+    end = close
