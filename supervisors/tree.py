@@ -83,6 +83,16 @@ def _stores(backend: Backend) -> tuple[Child, ...]:
                     why="keeps the connection to PostgreSQL; away is a state that it reports, never an exit",
                 ),
             ]
+            if backend.replica is not None:
+                children.append(
+                    Child(
+                        name="replica",
+                        run=backend.replica.run,
+                        restart=Restart.PERMANENT,
+                        shutdown_s=STORE_SHUTDOWN_S,
+                        why="keeps the connection to a read replica and knows its lag; the primary stands in for it",
+                    )
+                )
             if backend.cache is not None:
                 children.append(
                     Child(

@@ -20,8 +20,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from titan.redis.url import RedisUrl
 from titan.redis.url import parse as parse_redis_url
 from titan.settings_marks import Bare, Secret, Section, Short
+from titan.store.postgres.url import REPLICA_TARGETS, PostgresUrl
 from titan.store.postgres.url import SCHEMES as POSTGRES_SCHEMES
-from titan.store.postgres.url import PostgresUrl
 from titan.store.postgres.url import parse as parse_postgres_url
 
 MIB = 1024 * 1024
@@ -183,6 +183,17 @@ class Database(Section):
         description="postgresql://… or sqlite:///FILE; empty: the file titan.db in data_dir.",
         examples=["postgresql+asyncpg://titan:pass@pg-primary:5432/titan", "sqlite:////var/lib/titan/titan.db"],
     )
+    read_url: Annotated[str, Bare("DATABASE_READ_URL"), Secret()] = Field(
+        default="",
+        description="postgresql://… of streaming standbys of url's server, for reads; empty: all reads go to url.",
+        examples=["postgresql+asyncpg://titan:pass@pg-replica:5432/titan"],
+    )
+    replica_max_lag_s: float = Field(
+        default=5,
+        gt=0,
+        le=3600,
+        description="A replica this far behind is degraded; one more than 1 s behind is not read in any case.",
+    )
     data_dir: Annotated[Path, Short("TITAN_DATA_DIR")] = Field(
         default=Path("titan-data"),
         description="Folder of the embedded store; under systemd $STATE_DIRECTORY is the default.",
@@ -217,6 +228,18 @@ class Database(Section):
         if "?" in url or "#" in url or url.endswith(":memory:"):
             raise ValueError("must name a file: sqlite:///FILE takes no options and no :memory:")
         return url
+
+    @field_validator("read_url")
+    @classmethod
+    def _standby(cls, url: str) -> str:
+        if url:
+            parse_postgres_url(url, REPLICA_TARGETS)
+        return url
+
+    @property
+    def replica_url(self) -> PostgresUrl | None:
+        """Where the read replica is; None: there is none."""
+        return parse_postgres_url(self.read_url, REPLICA_TARGETS) if self.read_url else None
 
     @property
     def postgres_url(self) -> PostgresUrl | None:

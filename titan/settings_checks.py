@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from titan.settings import Settings, is_loopback
+from titan.settings_text import mask
 
 CLOSE_IDLE_S = 1.5
 """How long a drain goes on answering on open connections before it closes idle ones (architecture 4.2)."""
@@ -28,6 +29,12 @@ def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[
             f"database.statement_timeout_s = {database.statement_timeout_s:g} and database.request_budget_s ="
             f" {database.request_budget_s:g}: the server must give up before the request does;"
             " lower TITAN_DATABASE__STATEMENT_TIMEOUT_S"
+        )
+    if database.read_url and database.postgres_url is None:
+        yield (
+            f"database.read_url = {mask(database.read_url)} and database.url ="
+            f" {mask(database.url) if database.url else 'unset'}: a read replica follows a PostgreSQL primary;"
+            " unset DATABASE_READ_URL or set DATABASE_URL to postgresql://…"
         )
     if http.head_timeout_s > http.body_timeout_s:
         yield (

@@ -15,18 +15,15 @@ from titan.settings import Setting, all_settings
 from titan.settings_text import allowed, shown
 
 NOT_BUILT_YET: Mapping[str, str] = {
-    "DATABASE_READ_URL": "read replicas",
     "OIDC_ISSUER": "authentication",
     "OIDC_AUDIENCE": "authentication",
     "TITAN_BLOBS__URL": "an object store for files",
-    "TITAN_DATABASE__REPLICA_MAX_LAG_S": "read replicas",
     "TITAN_LEADERSHIP__RENEW_S": "leader election",
     "TITAN_LEADERSHIP__TTL_S": "leader election",
     "TITAN_SECURITY__ROLE_CLAIMS": "authentication",
 }
 """Names that operators may already use; refused until they do something."""
 
-SECRETS_NOT_BUILT_YET = ("DATABASE_READ_URL",)
 
 NOT_SETTINGS = frozenset({"TITAN_TOKEN", "TITAN_PYTHON"})
 """Variables of ours that are read elsewhere: by commands that talk to a server, and by ./dev."""
@@ -79,7 +76,6 @@ def from_environment(environ: Mapping[str, str]) -> Layer:
     known = {setting.variable: setting for setting in all_settings()}
     known |= {setting.short: setting for setting in all_settings() if setting.short}
     files = {f"{setting.variable}_FILE": setting for setting in all_settings() if setting.is_secret}
-    refused = dict(NOT_BUILT_YET) | {f"{name}_FILE": NOT_BUILT_YET[name] for name in SECRETS_NOT_BUILT_YET}
     for name, text in sorted(environ.items()):
         if text == "" or name in NOT_SETTINGS or _is_service_link(name, text):
             continue
@@ -87,8 +83,8 @@ def from_environment(environ: Mapping[str, str]) -> Layer:
             layer.put(known[name], Given(text, "environment", name))
         elif name in files:
             _read_secret(layer, files[name], Path(text), name, f"file {text}")
-        elif name in refused:
-            layer.problems.append(not_built(f"{name} (environment)", refused[name]))
+        elif name in NOT_BUILT_YET:
+            layer.problems.append(not_built(f"{name} (environment)", NOT_BUILT_YET[name]))
         elif name.startswith("TITAN_"):
             layer.problems.append(unknown(f"{name} (environment)", name, [*known, *files, *NOT_SETTINGS]))
     return layer
@@ -104,9 +100,6 @@ def from_credentials(environ: Mapping[str, str]) -> Layer:
         if setting.is_secret:
             for path in _credential(folder, setting.variable):
                 _read_secret(layer, setting, path, path.name, "systemd credential")
-    for name in SECRETS_NOT_BUILT_YET:
-        for path in _credential(folder, name):
-            layer.problems.append(not_built(f"{path.name} (systemd credential)", NOT_BUILT_YET[name]))
     return layer
 
 
@@ -201,4 +194,4 @@ def _is_service_link(name: str, text: str) -> bool:
 def _file_name(variable: str) -> str:
     if variable.startswith("TITAN_"):
         return variable.removeprefix("TITAN_").replace("__", ".").lower()
-    return {"DATABASE_READ_URL": "database.read_url"}.get(variable, variable.replace("_", ".").lower())
+    return variable.replace("_", ".").lower()

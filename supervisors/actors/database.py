@@ -5,18 +5,14 @@ from collections.abc import Callable
 
 import trio
 
+from supervisors.actors.connection import BACKOFF, STOPPED, Connection
 from supervisors.kernel import Backoff, Context
-from supervisors.kernel.backoff import draw_delay_s
-from titan.island import Island, IslandDown
+from titan.island import Island
 from titan.store.postgres.database import Database
-from titan.store.postgres.keeping import keep_connected
 from titan.store.schema import SchemaUnfit
 from titan.telemetry.health import Check, Status
 
-BACKOFF = Backoff(base_s=0.05, cap_s=1.0)
 LOOK_EVERY_S = 0.25
-DISCONNECT_S = 1.0
-STOPPED = "the server stops"
 
 
 class DatabaseActor:
@@ -36,41 +32,30 @@ class DatabaseActor:
         backoff: Backoff = BACKOFF,
         rng: random.Random | None = None,
     ) -> None:
-        self._island = island
+        self._connection = Connection(island, database, backoff=backoff, rng=rng)
         self._database = database
         self._check = check
         self._on_unfit = on_unfit
-        self._backoff = backoff
-        self._rng = rng or random.Random()  # noqa: S311  (spreads attempts, guards nothing)
         self._tell_started: Callable[[], None] = lambda: None
 
     async def run(self, ctx: Context) -> None:
         """Be the actor, until cancelled."""
         self._tell_started = ctx.started
         try:
-            async with trio.open_nursery() as nursery:
+            async with self._connection.ended(), trio.open_nursery() as nursery:
                 nursery.start_soon(self._show)
                 await self._keep()
         finally:
             self._check.set(Status.DOWN, STOPPED)
-            self._database.down_because = STOPPED
-            with trio.move_on_after(DISCONNECT_S, shield=True):
-                await self._disconnect(STOPPED)
 
     async def _keep(self) -> None:
         try:
-            await keep_connected(
-                self._island, self._database, on_up=self._up, on_down=self._down, delay_s=self._delay_s
-            )
-        except IslandDown as error:
-            self._down(str(error))  # our supervisor is about to restart the island, and us after it
+            await self._connection.keep(self._up, self._down)
         except SchemaUnfit as error:
+            self._database.down_because = error.reason
             self._down(error.reason)
             self._on_unfit(error)
         await trio.sleep_forever()
-
-    def _delay_s(self, attempt: int) -> float:
-        return draw_delay_s(self._backoff, attempt, self._rng)
 
     async def _show(self) -> None:
         """While the database is up, say whether further connections can be had."""
@@ -83,17 +68,10 @@ class DatabaseActor:
                 else:
                     self._say(Status.DEGRADED, f"no further connection: {refused}")
 
-    async def _disconnect(self, reason: str) -> None:
-        try:
-            await self._island.run(self._database.disconnect, reason)
-        except IslandDown:
-            return  # its end has dropped the connections
-
     def _up(self) -> None:
         self._say(Status.UP, self._database.described)  # no address: who asks for readiness needs no token
 
     def _down(self, reason: str) -> None:
-        self._database.down_because = reason
         self._say(Status.DOWN, reason)
 
     def _say(self, status: Status, detail: str) -> None:

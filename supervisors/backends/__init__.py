@@ -45,6 +45,8 @@ class Postgres:
     store: Store
     island: Actor
     database: Actor
+    replica: Actor | None
+    """None where no read replica is configured."""
     redis: Redis | None
     """None: there is none."""
     cache: Actor | None

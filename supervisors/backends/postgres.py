@@ -1,9 +1,10 @@
-"""The store on PostgreSQL: the drivers' thread, the pool and the actors that keep both."""
+"""The store on PostgreSQL: the drivers' thread, the pools and the actors that keep them."""
 
 from supervisors.actors.cache import CacheActor
 from supervisors.actors.change_feed import ChangeFeedActor
 from supervisors.actors.database import DatabaseActor
 from supervisors.actors.island import IslandActor
+from supervisors.actors.replica import ReplicaActor
 from supervisors.backends import Actor, Postgres, Surroundings
 from titan.cache.memory import Memory
 from titan.cache.shared import Shared
@@ -16,6 +17,8 @@ from titan.redis.tls import Tls
 from titan.settings import Settings
 from titan.store.postgres.database import Database
 from titan.store.postgres.limits import Limits
+from titan.store.postgres.replica import Replica, make_replica
+from titan.store.postgres.role import Primary
 from titan.store.postgres.url import PostgresUrl
 
 
@@ -26,12 +29,14 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
         available=lambda: database.statistics.available, size=lambda: database.statistics.open
     )
     island = Island()
-    database = Database(url, limits, observe_wait=observe_wait)
+    replica = _replica(settings, island)
+    role = Primary(lag=None if replica is None else replica.lag)
+    database = Database(url, limits, role=role, observe_wait=observe_wait)
     memory = Memory(settings.cache.memory_bytes)
     tail = Tail(on_named=memory.named, on_begin=memory.clear)
     redis = _redis(settings, island)
     shared = None if redis is None else Shared(redis, settings.cache.ttl_s)
-    store = CoherentStore(island, database, tail, memory, shared)
+    store = CoherentStore(island, database, tail, memory, shared, replica)
     around.metrics.watch_caches(
         requests=lambda: store.requests, memory_bytes=lambda: memory.bytes, feed_lag_s=lambda: tail.lag_s
     )
@@ -41,6 +46,7 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
         store=store,
         island=island_actor,
         database=database_actor,
+        replica=None if replica is None else _replica_actor(settings, island, replica, around),
         redis=redis,
         cache=None if redis is None or shared is None else _cache(redis, shared, around),
         change_feed=ChangeFeedActor(
@@ -64,3 +70,17 @@ def _cache(redis: Redis, shared: Shared, around: Surroundings) -> Actor:
     actor = CacheActor(redis, around.new_check("redis"), fill=shared.fill)
     around.metrics.watch_redis(lambda: actor.connected_clients)
     return actor
+
+
+def _replica(settings: Settings, island: Island) -> Replica | None:
+    url = settings.database.replica_url
+    if url is None:
+        return None
+    return make_replica(
+        island, url, pool_size=settings.database.pool_size, max_lag_s=settings.database.replica_max_lag_s
+    )
+
+
+def _replica_actor(settings: Settings, island: Island, replica: Replica, around: Surroundings) -> ReplicaActor:
+    around.metrics.watch_replica(lambda: replica.lag.behind_s)
+    return ReplicaActor(island, replica, around.new_check("replica"), max_lag_s=settings.database.replica_max_lag_s)

@@ -186,17 +186,7 @@ def test_a_setting_whose_feature_is_not_built_is_refused_by_name(name, feature):
     assert f"{feature} is not built yet" in line
 
 
-@pytest.mark.parametrize("name", ["DATABASE_READ_URL_FILE"])
-def test_a_secret_of_a_feature_that_is_not_built_is_refused(name):
-    assert "not built yet" in the_problem({name: "/run/secrets/x"})
-
-
-def test_a_credential_of_a_feature_that_is_not_built_is_refused(tmp_path):
-    (tmp_path / "database_read_url").write_text("postgresql://x/y")
-    assert "not built yet" in the_problem({"CREDENTIALS_DIRECTORY": str(tmp_path)})
-
-
-@pytest.mark.parametrize("text", ["[database]\nread_url = 'x'", "[leadership]\nttl_s = 3"])
+@pytest.mark.parametrize("text", ["[blobs]\nurl = 'x'", "[leadership]\nttl_s = 3"])
 def test_the_file_may_not_set_what_is_not_built_either(write, text):
     assert "not built yet" in the_problem({}, config=write(text))
 
@@ -212,6 +202,43 @@ def test_a_postgresql_url_that_cannot_be_used_is_refused_without_its_password():
     problem = the_problem({"DATABASE_URL": "postgresql://titan:secret@pg-primary"})
     assert "names no database" in problem
     assert "secret" not in problem
+
+
+PRIMARY = "postgresql://titan:secret@pg-primary/titan"
+READ = "postgresql+asyncpg://titan:secret@pg-replica-1,pg-replica-2:6432/titan"
+
+
+def test_a_read_replica_beside_its_primary():
+    database = load({"DATABASE_URL": PRIMARY, "DATABASE_READ_URL": READ}).settings.database
+    assert str(database.replica_url) == "postgresql://titan@pg-replica-1:5432,pg-replica-2:6432/titan"
+    assert database.replica_url is not None
+    assert database.replica_url.target == "standby"
+    assert database.replica_max_lag_s == 5
+    assert load({"DATABASE_URL": PRIMARY}).settings.database.replica_url is None
+
+
+@pytest.mark.parametrize(("url", "shown"), [("", "unset"), ("sqlite:///titan.db", "sqlite:///titan.db")])
+def test_a_read_replica_without_a_postgresql_primary_is_refused_naming_both(url, shown):
+    problem = the_problem({"DATABASE_URL": url, "DATABASE_READ_URL": READ})
+    assert "database.read_url = postgresql+asyncpg://titan:***@pg-replica-1" in problem
+    assert f"database.url = {shown}" in problem
+    assert "DATABASE_READ_URL" in problem
+    assert "secret" not in problem
+
+
+@pytest.mark.parametrize("target", ["read-write", "any", "primary", "prefer-standby"])
+def test_a_read_replica_is_a_standby_and_nothing_else(target):
+    problem = the_problem(
+        {"DATABASE_URL": PRIMARY, "DATABASE_READ_URL": f"postgresql://h/d?target_session_attrs={target}"}
+    )
+    assert f"target_session_attrs={target} is none of standby" in problem
+
+
+def test_the_url_of_a_read_replica_is_a_secret_like_that_of_the_primary(write):
+    path = write(READ, "secret")
+    loaded = load({"DATABASE_URL": PRIMARY, "DATABASE_READ_URL_FILE": str(path)})
+    assert loaded.settings.database.read_url == READ
+    assert "secret" not in the_problem({"DATABASE_URL": PRIMARY, "DATABASE_READ_URL": "postgresql://u:secret@h"})
 
 
 def test_the_server_must_give_up_before_the_request_does():

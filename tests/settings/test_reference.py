@@ -49,6 +49,7 @@ def test_names_are_unique_and_none_is_refused_at_the_same_time():
 
 
 PROPERTIES = {
+    "replica_url": ("read_url",),
     "sqlite_path": ("url", "data_dir"),
     "place": ("url", "data_dir"),
     "trusted_networks": ("trusted_proxies",),

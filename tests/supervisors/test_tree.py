@@ -45,7 +45,8 @@ def postgres(_: Path) -> Settings:
 def shared(_: Path) -> Settings:
     """Everything that several instances may share."""
     return Settings(
-        database=Database(url="postgresql://titan@localhost/titan"), redis=Redis(url="redis://localhost:6379/0")
+        database=Database(url="postgresql://titan@localhost/titan", read_url="postgresql://titan@localhost/titan"),
+        redis=Redis(url="redis://localhost:6379/0"),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from supervisors.actors.database import DatabaseActor
 from supervisors.actors.island import IslandActor
+from supervisors.actors.replica import ReplicaActor
 from supervisors.kernel import ActorEvent, Backoff, Child, Strategy, Supervisor, open_tree
 from tests.support.postgres import Postgres, make_server
 from tests.support.waiting import until
@@ -14,8 +15,10 @@ from titan.island import Island
 from titan.store.migrations import on_postgres
 from titan.store.postgres.database import Database
 from titan.store.postgres.limits import Limits
+from titan.store.postgres.replica import Replica, make_replica
+from titan.store.postgres.role import Primary
 from titan.store.postgres.store import PostgresStore
-from titan.store.postgres.url import parse
+from titan.store.postgres.url import REPLICA_TARGETS, parse
 from titan.store.schema import Program, SchemaUnfit
 from titan.telemetry.health import Check, Status
 
@@ -47,6 +50,14 @@ class Opened:
     events: list[ActorEvent] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     unfit: list[SchemaUnfit] = field(default_factory=list)
+    its_replica: Replica | None = None
+    replica_check: Check = field(default_factory=lambda: Check("replica"))
+
+    @property
+    def replica(self) -> Replica:
+        """The replica, where one is configured."""
+        assert self.its_replica is not None
+        return self.its_replica
 
     async def wait(self, status: Status, *, within_s: float = 10.0) -> None:
         """Return once the check says so."""
@@ -110,13 +121,17 @@ async def opened(
     program: Program | None = None,
     observe_wait: Callable[[float], None] = lambda _: None,
     ready: bool = True,
+    read_url: str = "",
+    max_lag_s: float = 5.0,
 ) -> AsyncIterator[Opened]:
     """Open the store on a database under a real supervisor; with `ready`, once the database is up."""
     island = Island()
-    database = Database(parse(url), limits, program=program, observe_wait=observe_wait)
+    replica = make_replica(island, parse(read_url, REPLICA_TARGETS), max_lag_s=max_lag_s) if read_url else None
+    role = Primary(program, lag=None if replica is None else replica.lag)
+    database = Database(parse(url), limits, role=role, observe_wait=observe_wait)
     lines: list[str] = []
     check = Check("database", on_change=lambda name, now: lines.append(f"{name} {now.status.value}: {now.detail}"))
-    it = Opened(PostgresStore(island, database), island, database, check, lines=lines)
+    it = Opened(PostgresStore(island, database), island, database, check, lines=lines, its_replica=replica)
     actor = DatabaseActor(
         island,
         database,
@@ -130,6 +145,7 @@ async def opened(
         children=(
             Child(name="island", run=IslandActor(island).run, backoff=Backoff(base_s=0.01, cap_s=0.05)),
             Child(name="database", run=actor.run, backoff=Backoff(base_s=0.01, cap_s=0.05)),
+            *_replica_child(it, max_lag_s),
         ),
     )
     failure: Exception | None = None
@@ -142,3 +158,11 @@ async def opened(
             failure = error
     if failure is not None:
         raise failure
+
+
+def _replica_child(it: Opened, max_lag_s: float) -> tuple[Child, ...]:
+    if it.its_replica is None:
+        return ()
+    backoff = Backoff(base_s=0.01, cap_s=0.1)
+    actor = ReplicaActor(it.island, it.replica, it.replica_check, max_lag_s=max_lag_s, backoff=backoff)
+    return (Child(name="replica", run=actor.run, backoff=Backoff(base_s=0.01, cap_s=0.05)),)

@@ -26,6 +26,7 @@ def complete() -> Metrics:
     made.watch_rate_limit()("local", True)
     made.watch_redis(lambda: 12.0)
     made.watch_caches(requests=lambda: {("memory", "hit"): 3}, memory_bytes=lambda: 4096, feed_lag_s=lambda: 0.1)
+    made.watch_replica(lambda: 0.25)
     return made
 
 
@@ -115,6 +116,15 @@ def test_how_many_clients_redis_has_is_absent_while_unknown():
     assert value(made, "redis_connected_clients") == 12
     figures.pop(0)
     assert value(made, "redis_connected_clients") is None
+
+
+def test_the_lag_of_a_replica_is_absent_while_unknown():
+    figures = [0.0, None]
+    made = Metrics()
+    made.watch_replica(lambda: figures[0])
+    assert value(made, "pg_replica_lag_seconds") == 0
+    figures.pop(0)
+    assert value(made, "pg_replica_lag_seconds") is None
 
 
 def test_two_registries_know_nothing_of_each_other():

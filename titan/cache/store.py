@@ -1,9 +1,11 @@
 """The store as an instance beside others uses it: caches before the primary, and what they promise (`titan.cache`)."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import trio
 
+from titan.cache.doorkeeper import Doorkeeper
 from titan.cache.key import key_of
 from titan.cache.memory import Memory
 from titan.cache.shared import Entry, Place, Shared
@@ -21,32 +23,43 @@ from titan.store.contract import (
     Idempotency,
     Kind,
     Need,
+    Page,
     Precondition,
     Replaced,
     Stored,
+    Term,
     WriteMode,
     WriteOutcome,
     is_id,
 )
 from titan.store.postgres.database import Database
+from titan.store.postgres.replica import Replica
 from titan.store.postgres.store import PostgresStore
 
 
 class CoherentStore(PostgresStore):
-    """The store on PostgreSQL with this instance's caches before it; what it does not cache it leaves as it is."""
+    """The store on PostgreSQL with this instance's caches before it, and beside it a replica, where there is one."""
 
     def __init__(
-        self, island: Island, database: Database, tail: Tail, memory: Memory, shared: Shared | None = None
+        self,
+        island: Island,
+        database: Database,
+        tail: Tail,
+        memory: Memory,
+        shared: Shared | None = None,
+        replica: Replica | None = None,
     ) -> None:
         super().__init__(island, database)
         self._tail = tail
         self._memory = memory
         self._shared = shared
+        self._replica = replica
+        self._doorkeeper = Doorkeeper()
         self.requests: Counter[tuple[str, str]] = Counter()
         """How often a tier was asked and what came of it, for the metrics."""
 
     async def find(self, kind: Kind, document_id: str, *, with_blobs: bool = False, need: Need = NEWEST) -> Found:
-        """Read a document, from memory where what is there is as new as is needed."""
+        """Read a document, from a cache or a replica where what is there is as new as is needed."""
         if not is_id(document_id):
             return Found(None, 0)
         key = key_of(kind, document_id)
@@ -55,6 +68,9 @@ class CoherentStore(PostgresStore):
             stored = await self._cached(place, document_id, need)
             if stored is not None:
                 return Found(stored, stored.mark)
+            found = await self._replied(place, kind, document_id, need)
+            if found is not None:
+                return found
         since = self._tail.position
         found = await super().find(kind, document_id, with_blobs=with_blobs)
         if found.stored is not None and self._tail.vouches(key, found.stored.revision, since):
@@ -108,6 +124,38 @@ class CoherentStore(PostgresStore):
     def _shows(self, stored: Stored, need: Need) -> bool:
         # A document's own changes have growing marks: at the one that is needed or later, it has all up to that.
         return stored.mark >= need.mark or self._tail.shows >= need.mark
+
+    async def _replied(self, place: Place, kind: Kind, document_id: str, need: Need) -> Found | None:
+        """Ask a replica for a document that nobody has asked for of late.
+
+        Its answers fill no cache, as they may lack what was named before; so what is asked for again is the primary's.
+        """
+        is_cacheable = self._memory.max_bytes > 0 or self._shared is not None
+        if self._replica is None or (is_cacheable and self._doorkeeper.has_seen(place.key)):
+            return None
+        found = await self._replica.find(kind, document_id, with_blobs=place.with_blobs, mark=need.mark)
+        self.requests["replica", "bypass" if found is None else "hit"] += 1
+        return found
+
+    async def page(
+        self,
+        kind: Kind,
+        *,
+        terms: Sequence[Term] = (),
+        after: int = 0,
+        limit: int = 100,
+        with_blobs: bool = False,
+        need: Need = NEWEST,
+    ) -> Page:
+        """Return a page, from a replica where that is as new as is needed; lists are not cached."""
+        if self._replica is not None and not need.is_newest:
+            page = await self._replica.page(
+                kind, terms=terms, after=after, limit=limit, with_blobs=with_blobs, mark=need.mark
+            )
+            self.requests["replica", "bypass" if page is None else "hit"] += 1
+            if page is not None:
+                return page
+        return await super().page(kind, terms=terms, after=after, limit=limit, with_blobs=with_blobs)
 
     async def write(
         self,

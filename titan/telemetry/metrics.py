@@ -105,7 +105,7 @@ REDIS_CLIENTS = Described(
 CACHE_REQUESTS = Described(
     "titan_cache_requests_total",
     Kind.COUNTER,
-    "Reads that asked a cache: hit, miss, behind what the session had seen, or passed by for want of a fresh feed.",
+    "Reads by the tier that was asked and what came of it: hit, miss, behind what the session has seen, or bypass.",
     ("tier", "outcome"),
 )
 CACHE_BYTES = Described("titan_cache_memory_bytes", Kind.GAUGE, "Memory taken by cached documents; PostgreSQL only.")
@@ -113,6 +113,12 @@ FEED_LAG = Described(
     "titan_change_feed_lag_seconds",
     Kind.GAUGE,
     "How old this instance's knowledge of changes is at most; above 1 caches are passed by. PostgreSQL only.",
+)
+
+REPLICA_LAG = Described(
+    "pg_replica_lag_seconds",
+    Kind.GAUGE,
+    "How long the read replica has lacked what the primary had; absent while that is not known, or there is none.",
 )
 
 POSTGRES_ONLY = (POOL_AVAILABLE, POOL_SIZE, POOL_WAIT, CACHE_REQUESTS, CACHE_BYTES, FEED_LAG)
@@ -130,6 +136,7 @@ ALL: tuple[Described, ...] = (
     LOG_DROPPED,
     RATE_LIMIT,
     *POSTGRES_ONLY,
+    REPLICA_LAG,
     REDIS_CLIENTS,
 )
 
@@ -239,12 +246,11 @@ class Metrics:
 
     def watch_redis(self, clients: Callable[[], float | None]) -> None:
         """Show how many clients Redis has; nothing while that is unknown."""
+        self.registry.register(_Known(REDIS_CLIENTS, clients))
 
-        def collect() -> Iterator[Metric]:
-            if (value := clients()) is not None:
-                yield GaugeMetricFamily(REDIS_CLIENTS.name, REDIS_CLIENTS.meaning, value=value)
-
-        self.registry.register(_Collected(collect))
+    def watch_replica(self, behind_s: Callable[[], float | None]) -> None:
+        """Show the lag of the read replica; nothing while that is unknown."""
+        self.registry.register(_Known(REPLICA_LAG, behind_s))
 
     def watch_caches(
         self,
@@ -286,6 +292,18 @@ class _Collected(Collector):
 
     def collect(self) -> Iterator[Metric]:
         return self._collect()
+
+
+class _Known(Collector):
+    """A figure without labels that is shown while it is known."""
+
+    def __init__(self, described: Described, value: Callable[[], float | None]) -> None:
+        self._described = described
+        self._value = value
+
+    def collect(self) -> Iterator[Metric]:
+        if (value := self._value()) is not None:
+            yield GaugeMetricFamily(self._described.name, self._described.meaning, value=value)
 
 
 def _gauge(registry: CollectorRegistry, described: Described, value: Callable[[], float]) -> None:

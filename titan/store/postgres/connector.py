@@ -1,4 +1,4 @@
-"""Opens sessions: resolves names, tries hosts side by side, finds out about poolers, takes nothing but a primary.
+"""Opens sessions: resolves names, tries hosts side by side, finds out about poolers, takes only what was asked for.
 
 **How a pooler is detected.** A session starts with a parameter of our own name, `titan.direct`, and a value of its own.
 PostgreSQL keeps any parameter with a dot in its name; PgBouncer and its like refuse what they do not know ("unsupported
@@ -103,14 +103,13 @@ class Connector:
                 raise _Pooled from error
             raise
         life_s = self._limits.max_age_s * self._rng.uniform(0.8, 1.0)  # so that they do not all end at once
-        return Session(connection, self._limits, is_pooled=is_pooled, expires_at=time.monotonic() + life_s)
-
-    def require_writable(self, *, is_standby: bool, is_read_only: bool) -> None:
-        """Raise `Unreachable` where the server is not what `target_session_attrs` asks for."""
-        if is_standby and self._url.target is not Target.ANY:
-            raise Unreachable("the server is a standby")
-        if is_read_only and self._url.target is Target.READ_WRITE:
-            raise Unreachable("the server is read-only (default_transaction_read_only)")
+        return Session(
+            connection,
+            self._limits,
+            is_pooled=is_pooled,
+            is_standby=self._url.target is Target.STANDBY,
+            expires_at=time.monotonic() + life_s,
+        )
 
     def _check(self, session: Session, *, is_direct: bool, is_standby: bool, is_read_only: bool) -> None:
         if not (session.is_pooled or is_direct):
@@ -119,7 +118,17 @@ class Connector:
             raise Unreachable(f"PostgreSQL {session.server_version} is too old, {OLDEST_SERVER} or later is needed")
         if session.server_encoding != "UTF8":
             raise Unreachable(f"the database has encoding {session.server_encoding}, UTF8 is needed")
-        self.require_writable(is_standby=is_standby, is_read_only=is_read_only)
+        require(self._url.target, is_standby=is_standby, is_read_only=is_read_only)
+
+
+def require(target: Target, *, is_standby: bool, is_read_only: bool) -> None:
+    """Raise `Unreachable` where a server is not what `target_session_attrs` asks for."""
+    if target is Target.STANDBY and not is_standby:
+        raise Unreachable("the server is no standby: it is a primary, or was promoted")
+    if is_standby and target not in (Target.ANY, Target.STANDBY):
+        raise Unreachable("the server is a standby")
+    if is_read_only and target is Target.READ_WRITE:
+        raise Unreachable("the server is read-only (default_transaction_read_only)")
 
 
 async def _first_good(

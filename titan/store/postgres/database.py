@@ -10,18 +10,15 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple
 
-import asyncpg
-
 from titan.island import at_end, remaining_s
 from titan.store.contract import OutcomeUnknown, StoreUnavailable
-from titan.store.postgres import changes
 from titan.store.postgres.connector import Connector
 from titan.store.postgres.errors import DRIVER_ERRORS, Trouble, Unreachable, as_contract, trouble, words
 from titan.store.postgres.limits import Limits
 from titan.store.postgres.pool import Pool, PoolStatistics
+from titan.store.postgres.role import Primary, Role
 from titan.store.postgres.session import Session
 from titan.store.postgres.url import PostgresUrl
-from titan.store.schema import Program, Schema, unfit
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -33,25 +30,19 @@ RETRIES = 3
 """How often a deadlock or a serialization failure is tried again, as long as there is time."""
 RETRY_NEEDS_S = 0.05
 
-_PROBE = """
-SELECT pg_is_in_recovery() AS is_standby,
-       current_setting('default_transaction_read_only')::boolean AS is_read_only,
-       s.revision, s.oldest_program
-FROM (VALUES (1)) AS always LEFT JOIN titan_schema s ON true
-"""
-
 
 class Database:
-    """One primary database and the connections to it; each spell of being up has a pool of its own."""
+    """One database, in its role, and the connections to it; each spell of being up has a pool of its own."""
 
     def __init__(
         self,
         url: PostgresUrl,
         limits: Limits | None = None,
         *,
-        program: Program | None = None,
+        role: Role | None = None,
         observe_wait: Callable[[float], None] = lambda _: None,
     ) -> None:
+        """`role` is by default that of a primary."""
         self.url = url
         self.limits = limits or Limits()
         self.down_because: str | None = "not connected yet"
@@ -59,7 +50,7 @@ class Database:
         """What is at the other end, for people; empty before the first connection."""
         self.history = ""
         """Names the database and its history; empty before the first connection."""
-        self._program = program
+        self._role = role or Primary()
         self._observe_wait = observe_wait
         self._spell: _Spell | None = None
 
@@ -78,7 +69,7 @@ class Database:
     async def connect(self) -> None:
         """Find a server that serves and be up. Raises `Unreachable`, or `SchemaUnfit` where that is no remedy."""
         self._spell = None  # one may be left whose thread died: it ended with that
-        spell = _Spell(self.url, self.limits, self._program, self._observe_wait)
+        spell = _Spell(self.url, self.limits, self._role, self._observe_wait)
         try:
             await spell.begin()
         except BaseException:
@@ -100,6 +91,11 @@ class Database:
         spell, self._spell = self._spell, None
         if spell is not None:
             spell.end(reason)
+
+    def suspect(self) -> None:
+        """Have it looked at now: somebody saw something that does not fit. To be called on the island."""
+        if self._spell is not None:
+            self._spell.doubt.set()
 
     async def use(self, function: Callable[[Session, *Ts], Awaitable[T]], *args: *Ts) -> T:
         """Run an operation on a session of its own. Raises what the contract has for errors; bugs as they are."""
@@ -125,11 +121,10 @@ class Database:
 class _Spell:
     """From one connect to the next loss."""
 
-    def __init__(
-        self, url: PostgresUrl, limits: Limits, program: Program | None, observe_wait: Callable[[float], None]
-    ) -> None:
+    def __init__(self, url: PostgresUrl, limits: Limits, role: Role, observe_wait: Callable[[float], None]) -> None:
+        self._target = url.target
         self._limits = limits
-        self._program = program
+        self._role = role
         self._connector = Connector(url, limits)
         self._probe: Session | None = None
         self.described = ""
@@ -144,8 +139,8 @@ class _Spell:
         self.described = self._probe.described
         try:
             await self._look()
-            await changes.adopt(self._probe)
-            self.history = (await changes.latest(self._probe, 0)).history
+            self.history = await self._role.begin(self._probe)
+            await self._look()
         except (StoreUnavailable, *FAILURES) as error:
             raise Unreachable(words(error)) from error
         await self.pool.grow(self._limits.warm)
@@ -178,15 +173,7 @@ class _Spell:
             self._probe = await self._connector.connect()
 
     async def _look(self) -> None:
-        """See that the server answers, takes writes and has a schema that this program can serve."""
+        """See that the server answers and is what it has to be."""
         assert self._probe is not None
-        try:
-            async with asyncio.timeout(self._limits.probe_s):
-                row = await self._probe.read_row(_PROBE)
-        except asyncpg.UndefinedTableError:
-            row = None
-        schema = None if row is None or row["revision"] is None else Schema(row["revision"], row["oldest_program"])
-        if (error := unfit(schema, self._program)) is not None:
-            raise error
-        assert row is not None
-        self._connector.require_writable(is_standby=row["is_standby"], is_read_only=row["is_read_only"])
+        async with asyncio.timeout(self._limits.probe_s):
+            await self._role.look(self._probe, self._target)

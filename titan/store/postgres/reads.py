@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from titan.store.codes import KIND, spliced
 from titan.store.contract import Found, Kind, Page, Stored, StoreDamaged
 from titan.store.postgres.codes import digest, pack_terms, terms_of
+from titan.store.postgres.lineage import LINEAGE
 from titan.store.postgres.session import Row, Session
 
 PAGE_MAX_BYTES = 16 << 20
@@ -23,21 +24,28 @@ def _body(of: str, *, with_blobs: bool) -> str:
     )
 
 
-_HORIZON = "(SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon) AS now"
+_HORIZON = "pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon"
+
+# A standby's snapshot does not list the transactions that were under way, but it says honestly which was the first.
+_EVIDENCE = f"""{_HORIZON}, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS first_open,
+  pg_is_in_recovery() AS is_standby, (pg_last_wal_replay_lsn() - '0/0')::bigint AS replayed, {LINEAGE} AS lineage"""
+
+_NOW = {False: f"(SELECT {_HORIZON}) AS now", True: f"(SELECT {_EVIDENCE}) AS now"}
 
 # `xid` is the 32 bits that a row knows of the transaction that wrote it. A row is always written by its document's
 # change; a vacuum that moves it keeps the number, a restore brings a newer one.
 _GET = {
-    with_blobs: "SELECT now.horizon, d.xmin::text::bigint AS xid, d.id, d.revision, d.modified_ms, d.has_elements,"
-    f" d.header, {_body('d', with_blobs=with_blobs)}"
-    f" FROM {_HORIZON} LEFT JOIN titan_document d ON d.kind = $1 AND d.digest = $2"
+    (with_blobs, evidence): "SELECT now.*, d.xmin::text::bigint AS xid, d.id, d.revision, d.modified_ms,"
+    f" d.has_elements, d.header, {_body('d', with_blobs=with_blobs)}"
+    f" FROM {_NOW[evidence]} LEFT JOIN titan_document d ON d.kind = $1 AND d.digest = $2"
     for with_blobs in (False, True)
+    for evidence in (False, True)
 }
 
 # The size of what comes before a document decides whether it is still on the page, so that the first always is.
 _SIZED = """
-SELECT now.horizon, d.found, d.n, d.id, d.revision, d.modified_ms, d.has_elements, d.header, {body}
-FROM {horizon} LEFT JOIN (
+SELECT now.*, d.found, d.n, d.id, d.revision, d.modified_ms, d.has_elements, d.header, {body}
+FROM {now} LEFT JOIN (
   SELECT d.*, count(*) OVER () AS found,
     sum(d.{size}) OVER (ORDER BY d.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
   FROM ({found}) AS d
@@ -65,8 +73,18 @@ ORDER BY (SELECT count(*) FROM (
 
 async def find(session: Session, kind: Kind, document_id: str, with_blobs: bool) -> Found:  # noqa: FBT001
     """Return one document, or that there is none; see `titan.store.contract.Store.find`."""
-    row = await session.read_row(_GET[with_blobs], KIND[kind], digest(document_id))
+    return found_in(await find_row(session, kind, document_id, with_blobs=with_blobs), document_id)
+
+
+async def find_row(session: Session, kind: Kind, document_id: str, *, with_blobs: bool, evidence: bool = False) -> Row:
+    """Return what `found_in` reads; with `evidence` also what shows whether a standby's answer is good enough."""
+    row = await session.read_row(_GET[with_blobs, evidence], KIND[kind], digest(document_id))
     assert row is not None
+    return row
+
+
+def found_in(row: Row, document_id: str) -> Found:
+    """Read the one row of `find_row`."""
     newest = row["horizon"] - 1
     if row["id"] is None:
         return Found(None, newest)
@@ -85,25 +103,44 @@ async def page(
     with_blobs: bool,  # noqa: FBT001
 ) -> Page:
     """Return one keyset page; with terms it goes along the rarest one's entries."""
+    return page_in(await page_rows(session, kind, terms, after, limit, with_blobs=with_blobs), limit)
+
+
+async def page_rows(
+    session: Session,
+    kind: Kind,
+    terms: Sequence[tuple[int, bytes]],
+    after: int,
+    limit: int,
+    *,
+    with_blobs: bool,
+    evidence: bool = False,
+) -> Sequence[Row]:
+    """Return what `page_in` reads, at least one row; `evidence` as for `find_row`."""
     if len(terms) > 1:
         rows = await session.read_rows(_COUNTS, KIND[kind], pack_terms(terms), after)
         terms = [(row["field"], row["digest"]) for row in rows]
     values = [part for term in terms for part in term]
-    rows = await session.read_rows(_page(len(terms), with_blobs=with_blobs), KIND[kind], after, limit + 1, *values)
+    sql = _page(len(terms), with_blobs=with_blobs, evidence=evidence)
+    return await session.read_rows(sql, KIND[kind], after, limit + 1, *values)
+
+
+def page_in(rows: Sequence[Row], limit: int) -> Page:
+    """Read the rows of `page_rows`."""
     newest = rows[0]["horizon"] - 1
     items = tuple(_stored(row, newest) for row in rows[:limit] if row["n"] is not None)
     more = bool(items) and rows[0]["found"] > len(items)
     return Page(items, rows[len(items) - 1]["n"] if more else None, newest)
 
 
-def _page(terms: int, *, with_blobs: bool) -> str:
+def _page(terms: int, *, with_blobs: bool, evidence: bool) -> str:
     others = "".join(_OTHER.format(field=number, digest=number + 1) for number in range(6, 4 + 2 * terms, 2))
     return _SIZED.format(
         body=_body("d", with_blobs=with_blobs),
         size="full_bytes" if with_blobs else "plain_bytes",
         found=_BY_TERMS.format(others=others) if terms else _ALL,
         max_bytes=PAGE_MAX_BYTES,
-        horizon=_HORIZON,
+        now=_NOW[evidence],
     )
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -24,13 +24,21 @@ Row = Mapping[str, Any]
 
 
 class Session:
-    """A connection to the primary; used by one operation at a time.
+    """A connection to the primary, or to a standby, used by one operation at a time.
 
     With `is_pooled` there is a transaction pooler in between: every statement stands in an explicit transaction that
     brings its own settings, and no prepared statement outlives one.
     """
 
-    def __init__(self, connection: asyncpg.Connection, limits: Limits, *, is_pooled: bool, expires_at: float) -> None:
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        limits: Limits,
+        *,
+        is_pooled: bool,
+        expires_at: float,
+        is_standby: bool = False,
+    ) -> None:
         self.is_pooled = is_pooled
         self.expires_at = expires_at
         self._connection = connection
@@ -38,7 +46,9 @@ class Session:
         settings = limits.as_statements() if is_pooled else ""
         self._begin = f"BEGIN ISOLATION LEVEL READ COMMITTED;{settings}"
         # What reads only begins thus behind a pooler: a standby, which may be there of a sudden, refuses READ WRITE.
-        self._begin_read = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;{settings}"
+        mode = "READ ONLY" if is_standby else "READ WRITE"
+        self._begin_read = f"BEGIN ISOLATION LEVEL READ COMMITTED {mode};{settings}"
+        self._is_together = False
         connection.add_log_listener(self._note)
         _watch_peer(connection)
 
@@ -99,12 +109,26 @@ class Session:
 
         A statement alone is a transaction, in one round trip; behind a pooler it needs the explicit one.
         """
-        if not self.is_pooled:
+        if not self.is_pooled or self._is_together:
             return await self.rows(sql, *args)
         await self._connection.execute(self._begin_read)
         rows = await self.rows(sql, *args)
         await self._connection.execute("COMMIT")
         return rows
+
+    @contextlib.asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Have one server answer all reads of the block, each at a snapshot of its own, also behind a pooler."""
+        if not self.is_pooled:
+            yield
+            return
+        await self._connection.execute(self._begin_read)
+        self._is_together = True
+        try:
+            yield
+        finally:
+            self._is_together = False
+        await self._connection.execute("COMMIT")
 
     # --- transactions that write ---
 

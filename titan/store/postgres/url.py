@@ -1,15 +1,16 @@
-"""`DATABASE_URL` for PostgreSQL: read once, refused with what is wrong in it, never shown with its password.
+"""`DATABASE_URL` and `DATABASE_READ_URL` for PostgreSQL: read once, refused with what is wrong, shown without password.
 
 Written as libpq's URLs, with or without `+asyncpg`, with one host or several:
 
     postgresql://USER:PASSWORD@HOST[:PORT][,HOST[:PORT]…]/DATABASE[?OPTION=VALUE&…]
 
 Of several hosts the first to answer is used that satisfies `target_session_attrs`, by default `read-write`: also of one
-host, so that a standby is never mistaken for the primary.
+host, so that a standby is never mistaken for the primary. A read replica's URL wants a `standby`.
 """
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -39,11 +40,19 @@ class BadUrl(ValueError):
 
 
 class Target(StrEnum):
-    """Which server is taken (`target_session_attrs`); all others are those of read replicas."""
+    """Which server is taken (`target_session_attrs`)."""
 
     READ_WRITE = "read-write"
     PRIMARY = "primary"
     ANY = "any"
+    STANDBY = "standby"
+
+
+TARGETS = (Target.READ_WRITE, Target.PRIMARY, Target.ANY)
+"""What a URL of the primary may ask for, the default first."""
+
+REPLICA_TARGETS = (Target.STANDBY,)
+"""What a URL of read replicas may: who finds none reads from the primary anyhow, so no other one is of use."""
 
 
 class Pooler(StrEnum):
@@ -98,8 +107,8 @@ class PostgresUrl:
         return f"postgresql://?{urlencode(self.driver_options)}" if self.driver_options else "postgresql://"
 
 
-def parse(url: str) -> PostgresUrl:
-    """Read a URL. Raises `BadUrl`."""
+def parse(url: str, targets: Sequence[Target] = TARGETS) -> PostgresUrl:
+    """Read a URL that may ask for one of these targets. Raises `BadUrl`."""
     shape = _SHAPE.fullmatch(url)
     if shape is None or shape["scheme"] not in SCHEMES:
         raise BadUrl("must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
@@ -118,8 +127,8 @@ def parse(url: str) -> PostgresUrl:
         database=database,
         user=unquote(user) or None,
         password=unquote(password) or None,
-        target=_choice(options, "target_session_attrs", Target.READ_WRITE),
-        pooler=_choice(options, "pgbouncer", Pooler.AUTO),
+        target=_choice(options, "target_session_attrs", targets),
+        pooler=_choice(options, "pgbouncer", tuple(Pooler)),
         application_name=options.get("application_name", "titan-aas"),
         driver_options=tuple((name, value) for name, value in options.items() if name in PASSED_ON),
     )
@@ -174,10 +183,10 @@ def _check_tls(options: dict[str, str]) -> None:
         raise BadUrl("sslkey needs sslcert=FILE, the certificate that belongs to it")
 
 
-def _choice(options: dict[str, str], name: str, default: Choice) -> Choice:
-    kind = type(default)
-    value = options.get(name, default)
-    try:
-        return kind(value)
-    except ValueError:
-        raise BadUrl(f"{name}={value} is none of {', '.join(kind)}") from None
+def _choice(options: dict[str, str], name: str, allowed: Sequence[Choice]) -> Choice:
+    """Return what was chosen, the first one where nothing was."""
+    value = options.get(name, allowed[0])
+    for each in allowed:
+        if each == value:
+            return each
+    raise BadUrl(f"{name}={value} is none of {', '.join(allowed)}")
