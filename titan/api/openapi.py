@@ -64,6 +64,7 @@ REASONS = {
     413: "The file is larger than this server takes",
     415: "The body has another media type than this operation takes, or is compressed",
     422: "The Idempotency-Key was used for another request",
+    429: "This client's address sent more requests than it may, where the server has a limit",
     503: "The server cannot answer now; for a write the message says whether it may have been carried out",
     507: "There is no room left to store this",
 }
@@ -99,7 +100,7 @@ def document(operations: Iterable[Operation], base: str = "", sizes: PageSizes |
 def statuses(operation: Operation) -> list[int]:
     """Return the statuses of refusal that this operation can have, besides those of any HTTP server."""
     writes = operation.method != "GET"
-    found = {400, 503}
+    found = {400, 429, 503}
     if operation.result is not None:
         found.add(406)
     if operation.request_media:
@@ -194,7 +195,7 @@ def _refusals() -> dict[str, Any]:
     reasons = {str(status): text for status, text in REASONS.items()} | {"default": "Any other refusal or failure"}
     content = {_JSON: {"schema": _RESULT}}
     refusals: dict[str, Any] = {status: {"description": text, "content": content} for status, text in reasons.items()}
-    for status in ("503", "507"):
+    for status in ("429", "503", "507"):
         refusals[status]["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
     return refusals
 
