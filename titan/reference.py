@@ -4,9 +4,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pydantic_core import PydanticUndefined
+
 from titan.settings import Setting, Settings, all_settings
+from titan.settings_marks import Entry
 from titan.settings_sources import NOT_BUILT_YET
-from titan.settings_text import allowed, shown
+from titan.settings_text import allowed, is_secret, shown
 from titan.telemetry import metrics
 
 TOML_HEAD = """\
@@ -99,16 +102,28 @@ def _toml_section(section: str) -> str:
         variables = [setting.variable] if not setting.variable.startswith("TITAN_") else []
         variables += [setting.short] if setting.short else []
         lines.append(f"\n# {setting.field.description}" + (f" ({', '.join(variables)})" if variables else ""))
-        if default is None:
+        if setting.entry is not None:
+            lines += _toml_entry(setting, setting.entry)
+        elif default is None:
             lines.append(f"# {setting.name} = {_toml_value((setting.field.examples or [''])[0])}")
         else:
             lines.append(f"{setting.name} = {_toml_value(default)}")
     return "\n".join(lines) + "\n"
 
 
+def _toml_entry(setting: Setting, entry: type[Entry]) -> Iterator[str]:
+    """Show an entry with its defaults, as a comment: it has to be filled in."""
+    yield f"# [[{setting.path}]]"
+    for name, field in entry.model_fields.items():
+        example = field.default if field.default not in (PydanticUndefined, None) else (field.examples or [""])[0]
+        yield f"# {name} = {_toml_value(example)}  # {field.description}"
+
+
 def _toml_value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value) if isinstance(value, int) else f'"{value}"'
 
 
@@ -121,7 +136,21 @@ def _settings_table(section: str) -> str:
         table.append(
             (f"`{setting.name}`", names, f"`{default}`" if default else "unset", allowed(setting.field), meaning)
         )
-    return f"\n## `[{section}]`: {_meaning_of(section)}\n\n{_markdown(table)}"
+    entries = "".join(_entry_table(setting, setting.entry) for setting in _of_section(section) if setting.entry)
+    return f"\n## `[{section}]`: {_meaning_of(section)}\n\n{_markdown(table)}{entries}"
+
+
+def _entry_table(setting: Setting, entry: type[Entry]) -> str:
+    table = [("field", "default", "allowed", "meaning")]
+    for name, field in entry.model_fields.items():
+        default = "required" if field.is_required() else f"`{_plain(field.default)}`" if field.default else "unset"
+        meaning = f"{field.description}{' Secret.' if is_secret(entry, name) else ''}"
+        table.append((f"`{name}`", default, allowed(field), meaning))
+    return f"\nAn entry of `{setting.name}` (`[[{setting.path}]]` in the file):\n\n{_markdown(table)}"
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _not_built_table() -> str:

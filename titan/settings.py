@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator
 from pydantic.fields import FieldInfo
@@ -19,7 +19,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from titan.redis.url import RedisUrl
 from titan.redis.url import parse as parse_redis_url
-from titan.settings_marks import Bare, Secret, Section, Short
+from titan.settings_marks import Bare, Entry, Secret, Section, Short
+from titan.settings_sync import Sync
 from titan.store.postgres.url import REPLICA_TARGETS, PostgresUrl
 from titan.store.postgres.url import SCHEMES as POSTGRES_SCHEMES
 from titan.store.postgres.url import parse as parse_postgres_url
@@ -374,6 +375,7 @@ class Settings(BaseSettings):
     model: Model = Model()
     log: Log = Log()
     security: Security = Security()
+    sync: Sync = Sync()
 
     @classmethod
     def settings_customise_sources(
@@ -416,6 +418,12 @@ class Setting:
     def is_secret(self) -> bool:
         """True: to be masked, and also read from `<NAME>_FILE` and systemd credentials."""
         return any(isinstance(mark, Secret) for mark in self.field.metadata)
+
+    @property
+    def entry(self) -> type[Entry] | None:
+        """What its entries are, where it is a list of them."""
+        kind = next(iter(get_args(self.field.annotation)), None)
+        return kind if isinstance(kind, type) and issubclass(kind, Entry) else None
 
     def of(self, settings: Settings) -> Any:
         """Its value."""

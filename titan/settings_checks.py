@@ -1,5 +1,7 @@
 """Settings that disagree with each other. Each line names both values and the setting to change."""
 
+import contextlib
+import ipaddress
 from collections.abc import Iterator
 
 from titan.settings import Settings, is_loopback
@@ -10,6 +12,9 @@ CLOSE_IDLE_S = 1.5
 
 BALANCER_KEEP_ALIVE_S = 60
 """nginx' own default for idle connections to an upstream; ours must outlive it, or it sends into a closed one."""
+
+SYNC_RUNS = False
+"""Whether the leader has the task; until then its settings are refused like those of any feature that is not built."""
 
 
 def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[str]:
@@ -58,6 +63,7 @@ def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[
             f"http.admin_port = {http.admin_port} and http.port = {http.port}:"
             " must differ; set TITAN_HTTP__ADMIN_PORT=0 to have /metrics and /system on the main port"
         )
+    yield from _unreachable_sources(settings)
     if not is_loopback(http.host) and not settings.security.allow_anonymous:
         yield (
             f"http.host = {http.host} and security.allow_anonymous = false: there is no authentication yet, and others"
@@ -85,6 +91,19 @@ def _redis(settings: Settings) -> Iterator[str]:
         )
 
 
+def _unreachable_sources(settings: Settings) -> Iterator[str]:
+    """Yield what is certain before any name is resolved."""
+    if settings.sync.sources and not SYNC_RUNS:
+        yield "sync.sources: external sync is not built yet (a later part); unset it"
+    allowed = settings.sync.allowed
+    for number, source in enumerate(settings.sync.sources):
+        fault = allowed.host_fault(source.host)
+        with contextlib.suppress(ValueError):  # a name: where it leads is looked at for every connection
+            fault = fault or allowed.address_fault(ipaddress.ip_address(source.host))
+        if fault is not None:
+            yield f"sync.sources[{number}] ({source.name}): url = {source.url}: {fault}"
+
+
 def advice(settings: Settings) -> Iterator[str]:
     """Yield one line for each setting that is allowed and probably not meant; logged as a warning at every start."""
     http = settings.http
@@ -93,6 +112,9 @@ def advice(settings: Settings) -> Iterator[str]:
             f"ANYONE who can reach {http.host} may read and write everything: security.allow_anonymous is true"
             " and there is no authentication yet"
         )
+    for source in settings.sync.sources:
+        if source.authenticates and source.url.startswith("http:") and not is_loopback(source.host):
+            yield f"sync source {source.name} sends its credentials over http://, which others may read; use https://"
     if http.keep_alive_s <= BALANCER_KEEP_ALIVE_S:
         yield (
             f"http.keep_alive_s = {http.keep_alive_s:g} is not above the {BALANCER_KEEP_ALIVE_S} s that nginx keeps"

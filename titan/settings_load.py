@@ -11,6 +11,7 @@ from pydantic_settings import PydanticBaseSettingsSource
 
 from titan.settings import Setting, Settings, all_settings
 from titan.settings_checks import advice, disagreements
+from titan.settings_entries import explain_entry
 from titan.settings_sources import (
     Given,
     Layer,
@@ -110,6 +111,8 @@ def _explain(location: tuple[int | str, ...], item: Any, given: Mapping[str, Giv
     path = ".".join(str(part) for part in location[:2])
     setting = next(setting for setting in all_settings() if setting.path == path)
     source = given[path]
+    if setting.entry is not None and len(location) > 2:
+        return f"{source.name}{explain_entry(setting.entry, location[2:], item, source.value)} ({source.source})"
     own = item["type"] == "value_error"
     rule = str(item["ctx"]["error"]) if own else f"must be {allowed(setting.field)}"
     return f"{source.name} = {shown(setting, source.value)} ({source.source}): {rule}"

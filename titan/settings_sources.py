@@ -159,6 +159,8 @@ def _take_entry(
         layer.problems.append(unknown(subject, name, known))
     elif value == "":
         pass  # not set, as with variables
+    elif known[name].entry is not None:
+        layer.put(known[name], Given(value, f"file {path}", name))
     elif not isinstance(value, (str, int, float)):
         layer.problems.append(f"{subject}: must be one value")
     elif isinstance(value, bool) is not (known[name].field.annotation is bool):

@@ -27,7 +27,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.http": "titan.api",
         "titan.security": "titan.http titan.redis",
         "titan.telemetry": "titan.http titan.printable titan.version",
-        "titan.settings": "titan.printable titan.redis titan.store",
+        "titan.settings": "titan.printable titan.redis titan.store titan.sync",
         "titan.reference": "titan.settings titan.telemetry",
         "titan.cli": "titan.exits titan.model titan.printable titan.settings titan.store titan.version",
         "titan.__main__": "titan.cli",

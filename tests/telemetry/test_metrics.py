@@ -25,6 +25,7 @@ def complete() -> Metrics:
     made.watch_pool(available=lambda: 17, size=lambda: 5)(0.002)
     made.watch_rate_limit()("local", True)
     made.watch_redis(lambda: 12.0)
+    made.watch_sync()("plant-b", "submodel", "created")
     made.watch_caches(requests=lambda: {("memory", "hit"): 3}, memory_bytes=lambda: 4096, feed_lag_s=lambda: 0.1)
     made.watch_replica(lambda: 0.25)
     return made

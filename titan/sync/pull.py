@@ -33,15 +33,18 @@ async def pull(
     *,
     policy: Policy,
     progress: Callable[[Report], None] = lambda _: None,
+    count_one: Callable[[str, str, str], None] = lambda *_: None,
     resolve: Resolve = resolve,
 ) -> Report:
     """Pull a source once; `progress` is called after each step with the report so far, which is the one returned.
+
+    `count_one` is told of each document: source, kind, outcome (`Metrics.watch_sync`).
 
     What keeps the other server from answering, or the store from serving, ends it early: `Report.failure` says why, and
     the next pull goes on there. Raises `Deposed` where the term is over, `StoreDamaged`. Cancelled, it leaves what is
     written, each document whole; the next pull goes on at the page.
     """
-    report = Report(source.name)
+    report = Report(source.name, count_one=count_one)
     try:
         async with Remote(source, policy.allowed, policy.limits, resolve) as remote:
             await _Pull(source, store, fence, policy, remote, report, progress).run()

@@ -1,6 +1,7 @@
 """What came of a pull: counted, and what was refused named."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -50,10 +51,13 @@ class Report:
     counts: Counter[tuple[Kind, Outcome]] = field(default_factory=Counter)
     refusals: list[Refusal] = field(default_factory=list)
     """The first `MAX_NAMED`."""
+    count_one: Callable[[str, str, str], None] = field(default=lambda *_: None, repr=False, compare=False)
+    """Told of each document as it is counted: source, kind, outcome."""
 
     def add(self, kind: Kind, outcome: Outcome) -> None:
         """Count one document."""
         self.counts[kind, outcome] += 1
+        self.count_one(self.source, kind.value, outcome.value)
 
     def refuse(self, kind: Kind, document_id: str | None, reason: str) -> None:
         """Count and name one that could not be taken."""

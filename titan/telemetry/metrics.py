@@ -102,6 +102,13 @@ REDIS_CLIENTS = Described(
     "Clients that Redis has, by its own count, every 15 s; of a cluster's masters the most; absent while unknown.",
 )
 
+SYNC_DOCUMENTS = Described(
+    "titan_sync_documents_total",
+    Kind.COUNTER,
+    "Documents that a pull from another server came to, by what became of them; on the instance that pulls.",
+    ("source", "kind", "outcome"),
+)
+
 CACHE_REQUESTS = Described(
     "titan_cache_requests_total",
     Kind.COUNTER,
@@ -138,6 +145,7 @@ ALL: tuple[Described, ...] = (
     *POSTGRES_ONLY,
     REPLICA_LAG,
     REDIS_CLIENTS,
+    SYNC_DOCUMENTS,
 )
 
 
@@ -243,6 +251,11 @@ class Metrics:
             one.inc()
 
         return tell
+
+    def watch_sync(self) -> Callable[[str, str, str], None]:
+        """Return what is told of each document of a pull: source, kind, outcome; each from a bounded set."""
+        counter = Counter(SYNC_DOCUMENTS.name, SYNC_DOCUMENTS.meaning, SYNC_DOCUMENTS.labels, registry=self.registry)
+        return lambda source, kind, outcome: counter.labels(source, kind, outcome).inc()
 
     def watch_redis(self, clients: Callable[[], float | None]) -> None:
         """Show how many clients Redis has; nothing while that is unknown."""
