@@ -40,6 +40,7 @@ from titan.store.blobs import Blobs
 
 if TYPE_CHECKING:
     from titan.store.sync_records import SyncRecords  # which knows this module
+    from titan.store.tasks import Tasks
 
 MAX_ID_CHARACTERS = 2048
 """Identifier length of the metamodel (IDTA-01001 3.1), in characters: every store takes ids that long."""
@@ -410,6 +411,11 @@ class Store(Protocol):
     @property
     def sync_records(self) -> "SyncRecords":
         """What is known of other servers' documents."""
+        ...
+
+    @property
+    def tasks(self) -> "Tasks":
+        """What is kept for the tasks of leaders."""
         ...
 
     @property

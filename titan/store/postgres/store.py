@@ -40,6 +40,7 @@ from titan.store.postgres.blobs import PostgresBlobs
 from titan.store.postgres.database import Database
 from titan.store.postgres.session import Session
 from titan.store.postgres.sync_records import PostgresSyncRecords
+from titan.store.postgres.tasks import PostgresTasks
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -56,6 +57,7 @@ class PostgresStore:
         self._database = database
         self.blobs = PostgresBlobs(self._use)
         self.sync_records = PostgresSyncRecords(self._use)
+        self.tasks = PostgresTasks(self._use)
 
     @property
     def history(self) -> str:

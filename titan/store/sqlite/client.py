@@ -28,7 +28,16 @@ Reply = tuple[Any, ...]
 
 
 _WROTE = frozenset(
-    {wire.CREATED, wire.REPLACED, wire.DELETED, wire.TRIMMED, wire.PROBED, wire.BLOB_ADDED, wire.SYNC_DONE}
+    {
+        wire.CREATED,
+        wire.REPLACED,
+        wire.DELETED,
+        wire.TRIMMED,
+        wire.PROBED,
+        wire.BLOB_ADDED,
+        wire.SYNC_DONE,
+        wire.TASK_NOTED,
+    }
 )
 _TROUBLE = {wire.FULL: TroubleKind.FULL, wire.DAMAGED: TroubleKind.DAMAGED}
 

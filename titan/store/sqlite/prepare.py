@@ -26,6 +26,9 @@ NEEDED = (
     "SELECT key, size, touched_ms, is_going FROM blob",
     "SELECT n, key FROM blob_use",
     "SELECT role, epoch, holder, began_ms FROM epoch",
+    "SELECT name, due_ms, requested_ms, started_ms, is_running, ended_ms, outcome, detail FROM task",
+    "SELECT succeeded_ms, failures, runs FROM task",
+    "SELECT name, label, value FROM figure",
 )
 """What this program reads and writes; a servable schema has at least this."""
 

@@ -40,6 +40,7 @@ from titan.store.sqlite.prepare import prepare
 from titan.store.sqlite.readers import Read, Readers, WouldWait
 from titan.store.sqlite.replies import condition, failure, fence_code, outcome
 from titan.store.sqlite.sync_records import SqliteSyncRecords
+from titan.store.sqlite.tasks import SqliteTasks
 from titan.store.sqlite.trouble import Trouble
 from titan.store.sqlite.turn import file_of
 
@@ -64,6 +65,7 @@ class SqliteStore:
         self.blobs = SqliteBlobs(BlobFolder(blob_folder(self.path)), self.writer.call)
         self._readers = Readers(self.path)
         self.sync_records = SqliteSyncRecords(self._soon, self.writer.call)
+        self.tasks = SqliteTasks(self._soon, self._readers.there, self.writer.call)
 
     async def __aenter__(self) -> Self:
         await self._readers.open()

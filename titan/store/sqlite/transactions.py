@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from titan.store.sqlite import blob_rows, sync_rows, terms, wire
+from titan.store.sqlite import blob_rows, sync_rows, task_rows, terms, wire
 from titan.store.sqlite.blob_rows import set_uses
 from titan.store.sqlite.terms import fenced
 
@@ -194,4 +194,8 @@ OPERATIONS: dict[int, Callable[..., Reply]] = {
     wire.SYNC_BEGIN: fenced(sync_rows.begin),
     wire.SYNC_NOTE: fenced(sync_rows.note),
     wire.SYNC_FINISH: fenced(sync_rows.finish),
+    wire.TASK_REQUEST: task_rows.request,
+    wire.TASK_BEGIN: fenced(task_rows.begin),
+    wire.TASK_END: fenced(task_rows.end),
+    wire.EXPIRE: fenced(task_rows.expire),
 }

@@ -28,6 +28,10 @@ BEGIN_TERM = 9
 SYNC_BEGIN = 10
 SYNC_NOTE = 11
 SYNC_FINISH = 12
+TASK_REQUEST = 13
+TASK_BEGIN = 14
+TASK_END = 15
+EXPIRE = 16
 
 # Modes of a write
 CREATE = 1
@@ -54,6 +58,10 @@ BLOBS_MARKED = 12  # how many were looked at, the keys of those to be removed
 BLOBS_FORGOTTEN = 13
 TERM_BEGUN = 14  # its number
 SYNC_DONE = 15  # of SYNC_BEGIN the place, if there is one
+TASK_NOTED = 16
+TASK_BEGUN = 17  # now in ms, failures in a row, is resumed
+TASK_NOT_DUE = 18  # how long it has to wait in ms
+EXPIRED = 19  # number of rows
 # ... and where nothing was done
 FULL = 20  # reason
 UNAVAILABLE = 21  # reason
@@ -61,6 +69,9 @@ DAMAGED = 22  # reason
 UNKNOWN = 23  # reason
 FAILED = 24  # reason: a bug, or a value that the database cannot hold
 DEPOSED = 25  # role, epoch of the fence, epoch of the newest term
+
+
+TASK_REPLIES = frozenset({TASK_NOTED, TASK_BEGUN, TASK_NOT_DUE, EXPIRED})
 
 
 def frame(value: Any) -> bytes:
