@@ -203,7 +203,7 @@ class Database(Section):
         default=20,
         ge=2,
         le=1000,
-        description="PostgreSQL connections of this instance at most; one more watches the server.",
+        description="PostgreSQL connections of this instance at most; two more watch the server and follow changes.",
     )
     request_budget_s: float = Field(
         default=1.8,

@@ -1,13 +1,13 @@
 """The actor that asks what changed anywhere, so that this instance's caches may be used. It never gives up."""
 
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import trio
 
 from supervisors.kernel import Context
 from titan.cache.tail import BOUND_S, Tail
-from titan.store.contract import Changes, ChangesGone, Store, StoreUnavailable
+from titan.store.contract import Changes, ChangesGone, Latest, StoreUnavailable
 from titan.telemetry.health import Check, Status
 
 POLL_EVERY_S = 0.25
@@ -24,6 +24,19 @@ BACKFILL = 5000
 
 AT_ONCE = 1000
 
+
+class Feed(Protocol):
+    """What of a store is followed (`titan.store.contract.Store`)."""
+
+    async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
+        """Return committed changes behind a cursor."""
+        ...
+
+    async def latest(self, limit: int) -> Latest:
+        """Return the newest changes and the cursor behind them."""
+        ...
+
+
 Listen = Callable[[Callable[[], object]], Awaitable[NoReturn]]
 """Calls what it is given whenever it hears that something changed, until cancelled."""
 
@@ -36,7 +49,7 @@ class ChangeFeedActor:
 
     def __init__(
         self,
-        store: Store,
+        store: Feed,
         tail: Tail,
         check: Check,
         *,

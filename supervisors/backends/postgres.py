@@ -50,7 +50,7 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
         redis=redis,
         cache=None if redis is None or shared is None else _cache(redis, shared, around),
         change_feed=ChangeFeedActor(
-            store, tail, around.new_check("change_feed"), listen=None if shared is None else shared.listen
+            store.feed, tail, around.new_check("change_feed"), listen=None if shared is None else shared.listen
         ),
         place=str(url),
         is_alive=island_actor.is_alive,

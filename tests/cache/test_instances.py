@@ -4,6 +4,7 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from typing import NamedTuple
@@ -26,6 +27,7 @@ class Pair(NamedTuple):
 
     first: Server
     second: Server
+    database: str
     name: str
 
     @property
@@ -53,18 +55,19 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=["with Redis", "without Redis"])
-def _servers(request, tmp_path_factory, postgres: Postgres) -> Iterator[tuple[Server, Server]]:
+def _servers(request, tmp_path_factory, postgres: Postgres) -> Iterator[tuple[Server, Server, str]]:
     tmp_path = tmp_path_factory.mktemp("instances")
     with ExitStack() as stack:
-        settings = {"DATABASE_URL": postgres.url(stack.enter_context(fresh_database(postgres)))}
+        database = stack.enter_context(fresh_database(postgres))
+        settings = {"DATABASE_URL": postgres.url(database)}
         if request.param == "with Redis":
             settings["REDIS_URL"] = stack.enter_context(running_redis()).url()
         first, second = (stack.enter_context(serving(tmp_path / name, settings=settings)) for name in "ab")
-        yield first, second
+        yield first, second, database
 
 
 @pytest.fixture
-def pair(_servers: tuple[Server, Server]) -> Pair:
+def pair(_servers: tuple[Server, Server, str]) -> Pair:
     return Pair(*_servers, f"urn:test:{uuid.uuid4()}")
 
 
@@ -84,7 +87,7 @@ def requests(server: Server, tier: str, outcome: str) -> float:
 
 
 def test_what_one_writes_the_other_shows_within_a_second_and_who_asks_for_it_at_once(pair):
-    first, second, _ = pair
+    first, second = pair.first, pair.second
     pair.put(first, "v0")
     for number in range(1, 6):
         assert pair.shown(second) in {f"v{number - 1}", f"v{number}"}
@@ -96,9 +99,10 @@ def test_what_one_writes_the_other_shows_within_a_second_and_who_asks_for_it_at_
 
 
 def test_a_session_reads_its_own_write_and_never_goes_back_wherever_it_asks(pair):
+    servers = (pair.first, pair.second)
     token = ""
     for number in range(20):
-        writer, reader = pair[number % 2], pair[1 - number % 2]
+        writer, reader = servers[number % 2], servers[1 - number % 2]
         pair.get(reader)  # caches what is about to be replaced
         token = pair.put(writer, f"v{number}", **({SESSION: token} if token else {})).headers[SESSION]
         for server in (reader, writer, reader):
@@ -108,7 +112,7 @@ def test_a_session_reads_its_own_write_and_never_goes_back_wherever_it_asks(pair
 
 
 def test_a_browser_needs_nothing_but_its_cookie(pair):
-    first, second, _ = pair
+    first, second = pair.first, pair.second
     with httpx.Client() as browser:
         for number in range(10):
             pair.get(second)
@@ -119,7 +123,7 @@ def test_a_browser_needs_nothing_but_its_cookie(pair):
 
 
 def test_absence_is_not_gone_back_on(pair):
-    first, second, _ = pair
+    first, second = pair.first, pair.second
     pair.put(first, "there")
     pair.get(second)
     assert httpx.delete(first.url + pair.path).status_code == 204
@@ -129,7 +133,7 @@ def test_absence_is_not_gone_back_on(pair):
 
 
 def test_hot_reads_are_answered_from_memory(pair):
-    first, _, _ = pair
+    first = pair.first
     pair.put(first, "hot")
     before = requests(first, "memory", "hit")
     answers = {pair.get(first).content for _ in range(10)} | {pair.get(first, **{"Cache-Control": "no-cache"}).content}
@@ -139,7 +143,7 @@ def test_hot_reads_are_answered_from_memory(pair):
 
 @pytest.mark.parametrize("_servers", ["with Redis"], indirect=True)
 def test_what_one_instance_wrote_another_one_reads_from_redis(pair):
-    first, second, _ = pair
+    first, second = pair.first, pair.second
     before = requests(second, "redis", "hit")
     pair.put(first, "shared")
     answer = pair.get(second)
@@ -154,3 +158,21 @@ def test_readiness_names_what_is_configured(pair, request):
     redis = set() if "without" in request.node.name else {"redis"}
     assert checks.keys() == {"database", "change_feed"} | redis
     assert {check["status"] for check in checks.values()} == {"up"}
+
+
+def test_while_every_connection_of_the_pool_is_stuck_what_is_cached_is_still_answered(pair, postgres):
+    pair.put(pair.first, "hot")
+    assert pair.shown(pair.first) == "hot"
+    with ThreadPoolExecutor(30) as clients, postgres.session("BEGIN; LOCK TABLE titan_document", pair.database):
+        stuck = [clients.submit(pair.get, pair.first, **{"Cache-Control": "no-cache"}) for _ in range(30)]
+        wait_until(lambda: metric(pair.first, "pg_pool_available_connections") == 0, what="the pool is exhausted")
+        while not all(future.done() for future in stuck):
+            assert pair.shown(pair.first) == "hot"
+        assert {future.result().status_code for future in stuck} == {503}
+        assert httpx.get(f"{pair.first.url}/health/ready").json()["checks"]["change_feed"]["status"] == "up"
+
+
+def metric(server: Server, name: str) -> float:
+    """Return a metric without labels."""
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))

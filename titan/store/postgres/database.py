@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
 from titan.island import at_end, remaining_s
@@ -97,15 +98,24 @@ class Database:
         if self._spell is not None:
             self._spell.doubt.set()
 
+    async def use_apart(self, function: Callable[[Session, *Ts], Awaitable[T]], *args: *Ts) -> T:
+        """Do the same on the connection that is kept apart from the pool, for what must not queue behind requests."""
+        return await self._use(lambda spell: spell.apart, function, *args)
+
     async def use(self, function: Callable[[Session, *Ts], Awaitable[T]], *args: *Ts) -> T:
         """Run an operation on a session of its own. Raises what the contract has for errors; bugs as they are."""
+        return await self._use(lambda spell: spell.pool, function, *args)
+
+    async def _use(
+        self, pool: "Callable[[_Spell], Pool]", function: Callable[[Session, *Ts], Awaitable[T]], *args: *Ts
+    ) -> T:
         attempt = 0
         while True:
             spell = self._spell
             if spell is None:
                 raise StoreUnavailable(f"the database is unavailable: {self.down_because}")
             try:
-                async with spell.pool.session() as session:
+                async with pool(spell).session() as session:
                     return await function(session, *args)
             except Exception as error:
                 what = trouble(error)
@@ -131,6 +141,7 @@ class _Spell:
         self.history = ""
         self._forget = at_end(lambda: self.end("the island ends"))
         self.pool = Pool(self._connector.connect, limits, observe_wait=observe_wait)
+        self.apart = Pool(self._connector.connect, replace(limits, pool_size=1))
         self.doubt = asyncio.Event()
         """Set by an operation to whose connection something happened: it is looked at at once."""
 
@@ -148,6 +159,7 @@ class _Spell:
     def end(self, reason: str) -> None:
         self._forget()
         self.pool.close(reason)
+        self.apart.close(reason)
         if self._probe is not None:
             self._probe.drop()
 
@@ -161,6 +173,7 @@ class _Spell:
                 await self._renew_probe()
                 await self._look()
                 self.pool.sweep()
+                self.apart.sweep()
                 if self.pool.refused is not None:
                     await self.pool.grow(self.pool.statistics.open + 1)
             except FAILURES as error:

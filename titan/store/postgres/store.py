@@ -182,16 +182,50 @@ class PostgresStore:
         """Iterate over all documents of a kind, page by page, in order of creation."""
         return every(self, kind, with_blobs=with_blobs)
 
+    @property
+    def feed(self) -> "PostgresFeed":
+        """The outbox for who follows it all the time."""
+        return PostgresFeed(self._island, self._database)
+
     async def _use(self, function: Callable[[Session, *Ts], Awaitable[T]], *args: *Ts) -> T:
-        """Run an operation over there. What is known to be down is told without crossing."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if (reason := self._database.down_because) is not None or not self._island.statistics.running:
-            raise StoreUnavailable(f"the database is unavailable: {reason or 'its thread is not running'}")
-        try:
-            return await self._island.run(self._database.use, function, *args)
-        except IslandDown as error:
-            # Whether a COMMIT had been sent by then is not known here; a read loses nothing by being told the same.
-            raise OutcomeUnknown(f"the thread of the database drivers ended: {error}") from error
+        return await cross(self._island, self._database, function, *args)
+
+
+class PostgresFeed:
+    """The outbox over a connection of its own: freshness must not queue behind the requests that depend on it."""
+
+    def __init__(self, island: Island, database: Database) -> None:
+        self._island = island
+        self._database = database
+
+    async def changes(self, *, after: str | None = None, limit: int = 1000) -> Changes | ChangesGone:
+        """See `titan.store.contract.Store.changes`."""
+        return await self._use(changes.changes, after, limit)
+
+    async def latest(self, limit: int) -> Latest:
+        """See `titan.store.contract.Store.latest`."""
+        return await self._use(changes.latest, limit)
+
+    async def _use(self, function: Callable[[Session, *Ts], Awaitable[T]], *args: *Ts) -> T:
+        return await cross(self._island, self._database, function, *args, apart=True)
+
+
+async def cross(
+    island: Island,
+    database: Database,
+    function: Callable[[Session, *Ts], Awaitable[T]],
+    *args: *Ts,
+    apart: bool = False,
+) -> T:
+    """Run an operation over there, `apart` from the pool or not. What is known to be down is told without crossing."""
+    await trio.lowlevel.checkpoint_if_cancelled()
+    if (reason := database.down_because) is not None or not island.statistics.running:
+        raise StoreUnavailable(f"the database is unavailable: {reason or 'its thread is not running'}")
+    try:
+        return await island.run(database.use_apart if apart else database.use, function, *args)
+    except IslandDown as error:
+        # Whether a COMMIT had been sent by then is not known here; a read loses nothing by being told the same.
+        raise OutcomeUnknown(f"the thread of the database drivers ended: {error}") from error
 
 
 def _time_left_s() -> float:
