@@ -29,6 +29,7 @@ class CacheActor:
         self._fill = fill
         self._check = check
         self._clients: float | None = None
+        self._is_up_again = trio.Event()
         self._tell_started: Callable[[], None] = lambda: None
 
     @property
@@ -64,9 +65,12 @@ class CacheActor:
                 self._clients = await self._redis.connected_clients()
             except (RedisAway, RedisRefused):
                 self._clients = None  # away, which is told elsewhere; or this user may not ask: the metric is absent
-            await trio.sleep(COUNT_EVERY_S)
+            self._is_up_again = trio.Event()
+            with trio.move_on_after(COUNT_EVERY_S):
+                await self._is_up_again.wait()
 
     def _up(self) -> None:
+        self._is_up_again.set()
         self._say(Status.UP, str(self._redis.url.mode))  # no address: who asks for readiness needs no token
 
     def _down(self, reason: str) -> None:
