@@ -83,7 +83,7 @@ async def test_a_server_that_serves_nobody_is_away(server, begin, end, reason):
 
 async def test_a_server_that_loads_its_data_is_away_until_it_has():
     """20,000 keys, at least 50 µs each while loading: more than a second."""
-    with running_redis(**{"enable-debug-command": "local"}) as server:
+    with running_redis(**{"enable-debug-command": "local", "loading-process-events-interval-bytes": "1024"}) as server:
         server.cli("DEBUG", "POPULATE", "20000", "key", "100")
         assert server.cli("SAVE") == "OK"
         server.cli("CONFIG", "SET", "key-load-delay", "50")

@@ -1,0 +1,147 @@
+"""What happens to Redis: the instances stay ready, say that they are degraded and why, and answer everything.
+
+A `Fault` as those of PostgreSQL are, so that `tests.chaos.round` judges everything else as well: answers, histories,
+processes, restarts. What is promised of Redis itself is judged here, and found in `findings`.
+"""
+
+import http.client
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from tests.chaos.installation import Installation
+from tests.chaos.round import Fault, Readiness
+from tests.support.redis import RedisServer
+from tests.support.waiting import wait_until
+
+NOTICED_S = 2.0
+BACK_S = 2.0
+
+
+class RedisFault(Fault):
+    """Redis is away in some way, for `held_s`."""
+
+    readiness = Readiness.KEPT
+    held_s = 2.5  # more than two attempts to connect
+
+    def __init__(self, redis: RedisServer) -> None:
+        self.redis = redis
+        self.noticed_s = 0.0
+        self.back_s = 0.0
+        self.told: list[dict[str, Any]] = []
+        """What readiness said of Redis, for each instance, once it was away."""
+
+    def begin(self, on: Installation) -> None:
+        """Let it happen, and wait until every instance has said so."""
+        begun_s = time.monotonic()
+        self.harm()
+        self._wait(on, "degraded", within_s=10)
+        self.noticed_s = time.monotonic() - begun_s
+        self.told = [readiness(instance.port)["checks"]["redis"] for instance in on.instances]
+
+    def end(self, on: Installation) -> None:
+        """Undo it, and wait until every instance has said so."""
+        self.mend()
+        mended_s = time.monotonic()
+        self._wait(on, "ready", within_s=10)
+        self.back_s = time.monotonic() - mended_s
+
+    @abstractmethod
+    def harm(self) -> None:
+        """Do it."""
+
+    @abstractmethod
+    def mend(self) -> None:
+        """Undo it; from its return on Redis answers."""
+
+    def findings(self, *, lag_s: float) -> list[str]:
+        """Return what was not as promised; `lag_s` is what this machine may have added."""
+        found = []
+        if self.noticed_s > NOTICED_S + lag_s:
+            found.append(f"degraded only after {self.noticed_s:.2f} s")
+        if self.back_s > BACK_S + lag_s:
+            found.append(f"ready only {self.back_s:.2f} s after Redis was back")
+        found += [
+            f"readiness does not say that Redis is away and why: {check}"
+            for check in self.told
+            if check["status"] != "degraded" or not check["detail"].startswith("away: ")
+        ]
+        return found
+
+    @staticmethod
+    def _wait(on: Installation, status: str, *, within_s: float) -> None:
+        def say_so() -> bool:
+            return all(readiness(instance.port)["status"] == status for instance in on.instances)
+
+        wait_until(say_so, within_s=within_s, what=f"{status} at all instances")
+
+
+def readiness(port: int) -> dict[str, Any]:
+    """Return the body of `/health/ready`."""
+    return _get(port, "/health/ready")
+
+
+def metric(port: int, line: str) -> float | None:
+    """Return the value of a metric's line; None: it is absent."""
+    for text in _text(port, "/metrics").splitlines():
+        if text.startswith(f"{line} "):
+            return float(text.rpartition(" ")[2])
+    return None
+
+
+def _get(port: int, path: str) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(_text(port, path))
+    return body
+
+
+def _text(port: int, path: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+class RedisKilled(RedisFault):
+    title = "Redis killed (-9)"
+    says = "Connection refused"
+
+    def harm(self) -> None:
+        self.redis.kill()
+
+    def mend(self) -> None:
+        self.redis.start()
+
+
+class RedisFrozen(RedisFault):
+    title = "Redis frozen (SIGSTOP)"
+    says = "no answer in time"
+
+    def harm(self) -> None:
+        self.redis.freeze()
+
+    def mend(self) -> None:
+        self.redis.thaw()
+
+
+class BothAway(Fault):
+    """Redis and PostgreSQL are killed and come back, Redis first or last."""
+
+    says = "Connection refused"
+
+    def __init__(self, redis: RedisServer, *, redis_first: bool) -> None:
+        self.title = f"Redis and PostgreSQL killed, {'Redis' if redis_first else 'PostgreSQL'} is back first"
+        self._redis = redis
+        self._redis_first = redis_first
+
+    def begin(self, on: Installation) -> None:
+        self._redis.kill()
+        on.postgres.kill()
+
+    def end(self, on: Installation) -> None:
+        starts: list[Callable[[], object]] = [self._redis.start, on.postgres.start]
+        for start in starts if self._redis_first else reversed(starts):
+            start()
