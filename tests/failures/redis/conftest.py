@@ -34,6 +34,6 @@ def _shared(tmp_path_factory) -> Iterator[WithRedis]:
 @pytest.fixture
 def here(_shared: WithRedis) -> WithRedis:
     """All of it is well."""
-    for instance in _shared.installation.instances:
-        wait_until(lambda port=instance.port: readiness(port)["status"] == "ready", what="ready")
+    ports = [instance.port for instance in _shared.installation.instances]
+    wait_until(lambda: all(readiness(port)["status"] == "ready" for port in ports), what="ready")
     return _shared
