@@ -50,6 +50,19 @@ def test_who_stays_away_is_forgotten():
     assert len(clients) == 2
 
 
+def test_nobody_is_forgotten_before_the_quota_is_whole_however_the_minutes_fall():
+    clients = Clients()
+    clients.keep("a", 61_000_000, 0)
+    for half_s in range(1, 122):
+        clients.keep("b", 1, half_s * 500_000)
+        assert clients.whole_at_us("a") == 61_000_000
+        if half_s == 60:
+            clients.keep("c", 91_000_000, 30_000_000)
+    for half_s in range(122, 182):
+        clients.keep("b", 1, half_s * 500_000)
+        assert clients.whole_at_us("c") == 91_000_000
+
+
 def test_a_flood_of_addresses_fills_neither_the_memory_nor_wipes_out_who_goes_on_asking():
     clients = Clients()
     tracemalloc.start()

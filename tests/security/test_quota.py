@@ -64,6 +64,20 @@ def test_a_silent_client_has_a_minutes_worth_and_then_waits_one_interval(per_min
     assert told[-1][1].next_s == pytest.approx(60 / per_minute, rel=1e-4)
 
 
+@pytest.mark.parametrize("per_minute", [7, 7001, 999_999])
+def test_rounding_never_grants_more_than_the_rate(per_minute):
+    """Who asks at the very moment that it was told gets no more than the rate, where an interval is no whole number."""
+    quota = Quota(per_minute)
+    whole_at_us = quota.burst_us  # a minute's worth was spent at 0
+    now_us = 0
+    for extra in range(1, 1001):
+        now_us += round(quota.verdict(False, whole_at_us - now_us).next_s * 1_000_000)
+        is_granted, away_us = quota.spend(whole_at_us, now_us)
+        whole_at_us = now_us + away_us
+        assert is_granted
+        assert extra * 60_000_000 <= per_minute * now_us
+
+
 @given(RATES, PAUSES_US)
 def test_what_the_fields_say_never_invites_to_more_than_the_rate(per_minute, pauses_us):
     for _, verdict in course(Quota(per_minute), list(accumulate(pauses_us))):

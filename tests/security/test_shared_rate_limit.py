@@ -57,6 +57,11 @@ async def test_the_key_ends_when_the_quota_is_whole(server):
         assert await on_server(server, "DBSIZE") == "1"
 
 
+async def test_the_lowest_rate_is_one_request(server):
+    async with limited(server, 1) as one:
+        assert await one.granted(3) == 1
+
+
 async def test_the_highest_rate_is_counted_one_by_one(server):
     async with limited(server, MAX_PER_MINUTE) as one:
         verdict = await one.limit.ask(CLIENT)
