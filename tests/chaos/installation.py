@@ -116,20 +116,23 @@ def installed(
     *,
     instances: int = 2,
     url: Callable[[str], str] | None = None,
+    read_url: Callable[[str], str] | None = None,
     settings: Mapping[str, str] | None = None,
     program: Sequence[str] = PROGRAM,
     prepare: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Installation]:
     """Make a database with the schema in a running server and serve it for the time of the block.
 
-    `url` makes the instances' URL of the database's name; `prepare` gets that name before they start. A failing block
-    carries the instances' output as notes.
+    `url` and `read_url` make the instances' URLs of the database's name; `prepare` gets that name before they start. A
+    failing block carries the instances' output as notes.
     """
     database = f"chaos_{next(_numbers)}"
     own = postgres.create_database(database)
     on_postgres.upgrade(parse(own))
     prepare(database)
     chosen = {"DATABASE_URL": url(database) if url else own, **(settings or {})}
+    if read_url is not None:
+        chosen["DATABASE_READ_URL"] = read_url(database)
     here = Installation(postgres, database, folder, chosen, program)
     with contextlib.ExitStack() as closing:
         closing.callback(here.kill_all)

@@ -4,6 +4,7 @@
 * `leak`: each time it connects it begins a transaction on one more connection and forgets about it.
 * `fragile`: a database that is away is a crash of the actor, not a state.
 * `blind`: it looks every 30 s whether the database is well.
+* `forgetful`: it reads from a replica whatever the session has seen.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from titan.store.postgres.database import Database
 from titan.store.postgres.errors import Unreachable
 from titan.store.postgres.limits import Limits
 from titan.store.postgres.pool import Pool
+from titan.store.postgres.replica import Replica
 from titan.store.postgres.session import Session
 from titan.store.postgres.url import PostgresUrl
 
@@ -90,6 +92,16 @@ def _make_blind() -> None:
     _replace(Database, "__init__", init)
 
 
+def _make_forgetful() -> None:
+    for name in ("find", "page"):
+        really = getattr(Replica, name)
+
+        async def read(*args: Any, really: Any = really, **options: Any) -> object:
+            return await really(*args, **{**options, "mark": 0})
+
+        _replace(Replica, name, read)
+
+
 def sabotage(name: str) -> None:
     """Make the server worse in one way."""
     match name:
@@ -102,6 +114,8 @@ def sabotage(name: str) -> None:
             _make_fragile()
         case "blind":
             _make_blind()
+        case "forgetful":
+            _make_forgetful()
         case _:
             raise ValueError(name)
 
