@@ -28,8 +28,8 @@ class Host:
     """Runs a child once, and is the only place that knows how this run is doing.
 
     State and events change here and at once, in the child's own task; what follows from them is decided by the
-    supervisor when it reads the message (`None` for "started", an `Exit` at the end). A child that starts and ends
-    without a pause between leaves both messages, in this order.
+    supervisor when it reads the message (`None` for "started" and "on standby", an `Exit` at the end). A child that
+    starts and ends without a pause between leaves both messages, in this order.
 
     The shield keeps every cancellation from outside away from the child: only its supervisor, or a leash, ends it, so
     that children can be stopped one after the other. Whoever hosts must see to it that every host is asked to stop at
@@ -44,7 +44,7 @@ class Host:
         post: Callable[[Exit | None], None],
     ) -> None:
         self.node = node
-        self.context = Context(node.path, leash, self._start)
+        self.context = Context(node.path, leash, self._start, self._stand_by)
         self.asked_at: float | None = None
         self.ended = False
         self._began_at: float | None = None
@@ -66,6 +66,11 @@ class Host:
     def is_up(self) -> bool:
         """Whether it started, and was neither asked to stop nor ended."""
         return self._began_at is not None and not self.asked and not self.ended
+
+    @property
+    def is_on_standby(self) -> bool:
+        """Whether it waits, as it said, with those after it."""
+        return self.node.state is State.STANDBY
 
     def ask_to_stop(self) -> None:
         """Ask for an orderly stop: a child that drains is told, all others, and one that is not up, are cancelled."""
@@ -107,10 +112,21 @@ class Host:
         else:
             self._end(None)
 
+    def _stand_by(self) -> None:
+        if self._began_at is not None or self.is_on_standby:
+            raise RuntimeError(f"{self.node.path} called ctx.standby() twice, or after ctx.started()")
+        if not self._is_leaving:
+            self.node.enter(State.STANDBY)
+            self._post(None)
+
+    @property
+    def _is_leaving(self) -> bool:
+        return self.asked or self.ended or self._imposed is not None
+
     def _start(self, value: object) -> None:
         if self._began_at is not None:
             raise RuntimeError(f"{self.node.path} called ctx.started() twice")
-        if self.asked or self.ended or self._imposed is not None:
+        if self._is_leaving:
             return
         self._began_at = trio.current_time()
         self.node.value = value

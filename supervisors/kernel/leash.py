@@ -57,11 +57,12 @@ class LeashHandle:
     def extend(self, deadline: float) -> bool:
         """Move the end to `deadline` on trio's clock, never to an earlier time; False if it has already run out.
 
-        Take `deadline` from the clock as it was *before* the renewal was asked for.
+        An endless leash gets its end by the first extension, once what it stands for has been won. Take `deadline` from
+        the clock as it was *before* the renewal was asked for.
         """
         if self.has_run_out():
             return False
-        self._own_deadline = max(self._own_deadline, deadline)
+        self._own_deadline = deadline if self._own_deadline == math.inf else max(self._own_deadline, deadline)
         self._copy_to_scopes()
         return True
 

@@ -22,6 +22,8 @@ class State(Enum):
     """Nothing runs: not yet its turn, or its supervisor is not up."""
     STARTING = "starting"
     """Runs, and has not called `ctx.started()` yet."""
+    STANDBY = "standby"
+    """Runs, and waits for what it needs (`ctx.standby()`); those after it wait with it."""
     RUNNING = "running"
     BACKOFF = "backoff"
     """Waits for its restart."""

@@ -102,10 +102,17 @@ class SupervisorLoop:
         while self._verdict is None:
             self._stop_next()
             self._start_next()
-            if not self._unbegun and not announced:
+            if not announced and self._is_started():
                 announced = True
                 context.started()
             await self._turn()
+
+    def _is_started(self) -> bool:
+        """Say whether every child has begun, or waits for one on standby to go on."""
+        if not self._unbegun:
+            return True
+        host = self._slots[self._frontier].host
+        return host is not None and host.is_on_standby
 
     async def _turn(self) -> None:
         """Wait for news or for the next time, and decide on all that is there."""

@@ -5,6 +5,7 @@ intensity exact, no exception lost or swallowed, nobody delayed by a back-off, a
 under it. They are stated in oracle.py and world.py.
 """
 
+import math
 import os
 from typing import Any
 
@@ -23,8 +24,8 @@ BACKOFFS = st.sampled_from([Backoff(base_s=0), Backoff(base_s=0.5, cap_s=3, heal
 RESTARTS: st.SearchStrategy[float | str] = st.sampled_from(
     [Restart.PERMANENT, Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY]
 )
-STARTS: st.SearchStrategy[float | str] = st.sampled_from([0.0, 0.0, 0.0, 0.25, 1.75, "fail", "silent"])
-SLOW_STARTS = st.sampled_from([0.0, 0.0, 0.25, 1.75])
+STARTS: st.SearchStrategy[float | str] = st.sampled_from([0.0, 0.0, 0.0, 0.25, 1.75, "fail", "silent", "standby"])
+SLOW_STARTS: st.SearchStrategy[float | str] = st.sampled_from([0.0, 0.0, 0.25, 1.75, "standby"])
 CLEAN_UPS = st.sampled_from([0.0, 0.0, 0.5, 2.25, 30.0])
 
 
@@ -106,6 +107,13 @@ class TreeMachine(RuleBasedStateMachine):
         actor = self.any_actor(pick)
         self.world.act(lambda: actor.tell("return"))
 
+    @rule(pick=st.integers(0, 99), then=st.sampled_from([0.0, 0.5]))
+    def let_one_go_on(self, pick: int, then: float) -> None:
+        assert self.world
+        if waiting := [actor for actor in self.world.actors.values() if actor.stands_by]:
+            self.world.act(lambda: waiting[pick % len(waiting)].tell(""))
+            self.world.advance(then)
+
     @rule(picks=st.lists(st.integers(0, 99), min_size=2, max_size=4))
     def crash_several_in_one_tick(self, picks: list[int]) -> None:
         assert self.world
@@ -151,7 +159,7 @@ class TreeMachine(RuleBasedStateMachine):
                 alive = not world.oracle.leash_is_out(owner)
                 world.oracle.expect(actor.leash.extend(now + seconds) is alive, f"extension of {owner}, {alive=}")
                 if alive:
-                    ends[owner] = max(ends[owner], now + seconds)
+                    ends[owner] = now + seconds if ends[owner] == math.inf else max(ends[owner], now + seconds)
 
         world.act(move)
 

@@ -25,7 +25,7 @@ from supervisors.kernel import (
 )
 from tests.supervisors.kernel.oracle import Oracle, flat
 
-ALIVE = {State.STARTING, State.RUNNING, State.STOPPING, State.STUCK}
+ALIVE = {State.STARTING, State.STANDBY, State.RUNNING, State.STOPPING, State.STUCK}
 # Longer than any ordered stop plus the slowest clean-up of the random trees.
 PATIENCE_S = 500.0
 
@@ -40,11 +40,11 @@ class Actor:
     def __init__(self) -> None:
         self.world: World
         self.start: float | str = 0.0
-        """Seconds until it says that it started, or "fail", or "silent"."""
+        """Seconds until it says that it started, or "fail", or "silent", or "standby"."""
         self.clean_up_s = 0.0
         self.fails_clean_up = False
         self.path = ""
-        self.running = self.is_up = self.leaving = False
+        self.running = self.is_up = self.leaving = self.stands_by = False
         self.leash: LeashHandle | None = None
         self.began_at = 0.0
         self._order = ""
@@ -61,7 +61,10 @@ class Actor:
             if self.start == "fail":
                 own_end = True
                 raise self.world.boom(self.path)
-            await trio.sleep(1e6 if self.start == "silent" else float(self.start))
+            if self.start == "standby":
+                await self._stand_by()
+            else:
+                await trio.sleep(1e6 if self.start == "silent" else float(self.start))
             ctx.started()
             self.is_up = not ctx.stop_requested.is_set()
             self.world.ups[self.path] += self.is_up
@@ -73,7 +76,15 @@ class Actor:
             self.leaving = True
             if not own_end:
                 await self._leave()
-            self.running = self.is_up = False
+            self.running = self.is_up = self.stands_by = False
+
+    async def _stand_by(self) -> None:
+        self._ctx.standby()
+        self.stands_by = not self._ctx.stop_requested.is_set()
+        if self.stands_by:
+            self.world.oracle.runs[self.above].begun.add(self.path)
+        await self._ordered.wait()
+        self.stands_by, self._ordered = False, trio.Event()
 
     async def _work(self) -> None:
         """Wait for an order; one that drains, for a request to stop too."""
@@ -112,8 +123,8 @@ class Actor:
         return self.world.oracle.specs[self.path].start_s  # type: ignore[union-attr]
 
     def tell(self, order: str) -> None:
-        """Make it "crash" or "return", if it is up."""
-        if self.is_up and not self.leaving:
+        """Make it "crash" or "return", if it is up; one that stands by goes on then, and does it at once."""
+        if (self.is_up or self.stands_by) and not self.leaving:
             self._order = order
             self._ordered.set()
 
@@ -266,7 +277,8 @@ class World:
         for path, actor in self.actors.items():
             idle_too_long = actor.running and not actor.leaving and oracle.leash_is_out(path.rpartition("/")[0])
             oracle.expect(not idle_too_long, f"{path} runs although its leash ran out")
-            silent = actor.running and not actor.is_up and not actor.leaving and not oracle.is_ending(actor.above)
+            waits = actor.is_up or actor.stands_by or actor.leaving
+            silent = actor.running and not waits and not oracle.is_ending(actor.above)
             too_long = silent and trio.current_time() - actor.began_at > actor.start_s + 1e-6
             oracle.expect(not too_long, f"{path} has been silent since {actor.began_at}")
         if self.tree is not None:
@@ -280,6 +292,9 @@ class World:
             oracle.expect((node.state in ALIVE) is actor.running, f"{node.path} is {node.state}, runs: {actor.running}")
             oracle.expect(node.state is not State.RUNNING or actor.is_up, f"{node.path} is not up")
             oracle.expect(node.state is not State.STARTING or not actor.is_up, f"{node.path} is up")
+            oracle.expect(
+                (node.state is State.STANDBY) is (actor.stands_by and not actor.leaving), f"{node.path} waits?"
+            )
             return
         if node.state not in (State.RUNNING, State.STARTING) or oracle.is_ending(node.path):
             return
@@ -291,7 +306,7 @@ class World:
             if state is State.BACKOFF:
                 oracle.expect(now < run.due[path], f"{path} is in back-off after its time")
         down = [path for path, state in states.items() if state is State.DOWN]
-        busy = {State.STARTING, State.STOPPING, State.STUCK, State.BACKOFF}
+        busy = {State.STARTING, State.STANDBY, State.STOPPING, State.STUCK, State.BACKOFF}
         if oracle.supervisor(node.path).strategy is Strategy.ONE_FOR_ONE:
             oracle.expect(not run.begun & set(down), f"{run.begun & set(down)} of {node.path} are forgotten")
             busy -= {State.BACKOFF}
