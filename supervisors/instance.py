@@ -15,11 +15,13 @@ from supervisors.actors.http import Drain, HttpActor
 from supervisors.actors.telemetry import TelemetryActor, actor_states, check_log
 from supervisors.backends import Backend, Postgres
 from supervisors.kernel import Snapshot, Tree
+from supervisors.leadership import Role, Stand, make_roles
 from titan.api.dispatch import answer
 from titan.api.docs_page import docs_page
 from titan.api.openapi import openapi_page
 from titan.api.operations import OPERATIONS
 from titan.api.services import PageSizes, Services
+from titan.coordination.timings import Timings
 from titan.http.app import Api, Pages, Probes, make_app
 from titan.http.limits import HttpLimits
 from titan.http.rate import RateLimit
@@ -29,7 +31,7 @@ from titan.http.tls import TlsCertificate
 from titan.security.quota import Quota
 from titan.security.rate_limit import LocalRateLimit, SharedRateLimit
 from titan.settings import OnRedisLoss, Settings, Verification, is_loopback
-from titan.telemetry.health import Check, Readiness, readiness
+from titan.telemetry.health import Check, Readiness, Status, readiness
 from titan.telemetry.heartbeat import Heartbeat
 from titan.telemetry.log import Log
 from titan.telemetry.metrics import Metrics
@@ -99,6 +101,7 @@ class Instance:
     backend: Backend
     http: HttpActor
     telemetry: TelemetryActor
+    roles: tuple[Role, ...]
 
 
 def make_instance(
@@ -144,12 +147,29 @@ def make_instance(
     ]
     if sockets.admin:
         endpoints.append(Endpoint(sockets.admin, app(_admin_pages(probes, state, metrics), api=Api())))
+    roles = _roles(settings, backend, base, checks["database"])
+    metrics.watch_leadership(lambda: {role.name: (role.standing.leads, role.standing.epoch) for role in roles})
     return Instance(
         settings,
         backend,
         HttpActor(endpoints, observer, limits=limits, drain=http_drain(settings, state)),
         TelemetryActor(heartbeat, base.notifier),
+        roles,
     )
+
+
+def instance_id(settings: Settings) -> str:
+    """Return the name of this instance in logs and leases."""
+    return settings.process.instance_id or socket.gethostname()
+
+
+def _roles(settings: Settings, backend: Backend, base: Base, database: Check) -> tuple[Role, ...]:
+    def unfit_because() -> str | None:
+        """Who cannot reach the store cannot do the work, and another one might."""
+        return database.result.detail if database.result.status is Status.DOWN else None
+
+    timings = Timings(settings.leadership.ttl_s, settings.leadership.renew_s)
+    return make_roles(Stand(backend.election, backend.store, timings, instance_id(settings), unfit_because), base.log)
 
 
 def http_limits(settings: Settings) -> HttpLimits:

@@ -5,7 +5,6 @@ ready) is one line on standard error that says what to do, never a traceback.
 """
 
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ import trio
 
 from supervisors.actors.telemetry import event_log
 from supervisors.backends import Surroundings, open_backend
-from supervisors.instance import Base, Instance, Sockets, State, listening, make_instance
+from supervisors.instance import Base, Instance, Sockets, State, instance_id, listening, make_instance
 from supervisors.kernel import ActorEvent, FirstStartFailed, GaveUp, GiveUp, Snapshot, Tree, open_tree
 from supervisors.signals import StopSignals
 from supervisors.tree import tree as tree_of
@@ -51,7 +50,7 @@ def serve(loaded: Loaded, *, hook: Hook | None = None) -> ExitCode:
         json=settings.log.format is LogFormat.JSON,
         level=settings.log.level.value,
         colour=settings.log.format is LogFormat.CONSOLE and os.isatty(STDOUT),
-        instance=settings.process.instance_id or socket.gethostname(),
+        instance=instance_id(settings),
     )
     for warning in loaded.warnings:
         log.warning("configuration", advice=warning)

@@ -1,16 +1,21 @@
 """The whole tree as data, in start order: each child with its restart type and one line of why.
 
-It is stopped in reverse order: first the frontend drains, then the stores finish what was sent, telemetry goes last.
+It is stopped in reverse order: leadership is handed over, the frontend drains, then the stores finish what was sent,
+telemetry goes last.
 """
 
 from typing import assert_never
 
+from supervisors.actors.lease import SHUTDOWN_S as LEASE_SHUTDOWN_S
 from supervisors.backends import Backend, Embedded, Postgres
 from supervisors.instance import HTTP_SHUTDOWN_S, Instance
-from supervisors.kernel import Child, Intensity, Restart, Strategy, Supervisor
+from supervisors.kernel import Backoff, Child, Intensity, Leash, Restart, Strategy, Supervisor
+from supervisors.leadership import Role
 
 STORE_SHUTDOWN_S = 5.0
 TELEMETRY_SHUTDOWN_S = 1.0
+TERM_BACKOFF = Backoff(base_s=0.05, cap_s=0.2)
+"""Between two terms of one instance: as short as others' jitter, so that it is late for none."""
 
 
 def tree(instance: Instance) -> Supervisor:
@@ -50,6 +55,32 @@ def tree(instance: Instance) -> Supervisor:
                     ),
                 ),
             ),
+            Supervisor(
+                name="leadership",
+                strategy=Strategy.ONE_FOR_ONE,
+                why="work that one instance at a time does; starts last and stops first, so that another takes over",
+                children=tuple(map(_role, instance.roles)),
+            ),
+        ),
+    )
+
+
+def _role(role: Role) -> Supervisor:
+    return Supervisor(
+        name=role.name,
+        strategy=Strategy.REST_FOR_ONE,
+        leash=Leash(),
+        backoff=TERM_BACKOFF,
+        why="a term at a time: all of it ends with the lease, and the next one begins anew",
+        children=(
+            Child(
+                name="lease",
+                run=role.lease.run,
+                restart=Restart.PERMANENT,
+                shutdown_s=LEASE_SHUTDOWN_S,
+                why="stands by until it has won the lease, renews it, releases it after the work has stopped",
+            ),
+            *role.tasks,
         ),
     )
 

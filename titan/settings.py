@@ -324,6 +324,20 @@ class Cache(Section):
     )
 
 
+class Leadership(Section):
+    """Which instance does the work that must be done once."""
+
+    ttl_s: float = Field(
+        default=30,
+        gt=0,
+        le=3600,
+        description="How long a lease holds that is not renewed: a crashed leader is replaced after so long.",
+    )
+    renew_s: float = Field(
+        default=10, gt=0, le=3600, description="How often a leader renews its lease; at most half of ttl_s."
+    )
+
+
 class Model(Section):
     """The metamodel."""
 
@@ -372,6 +386,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     redis: Redis = Redis()
     cache: Cache = Cache()
+    leadership: Leadership = Leadership()
     model: Model = Model()
     log: Log = Log()
     security: Security = Security()

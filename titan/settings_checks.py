@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 from collections.abc import Iterator
 
+from titan.coordination.timings import impossible
 from titan.settings import Settings, is_loopback
 from titan.settings_text import mask
 
@@ -52,6 +53,7 @@ def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[
             " TLS needs both; set or unset both of TITAN_HTTP__TLS_CERT and TITAN_HTTP__TLS_KEY"
         )
     yield from _redis(settings)
+    yield from impossible(settings.leadership.ttl_s, settings.leadership.renew_s)
     api = settings.api
     if api.page_size > api.max_page_size:
         yield (

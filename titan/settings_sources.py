@@ -18,8 +18,6 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "OIDC_ISSUER": "authentication",
     "OIDC_AUDIENCE": "authentication",
     "TITAN_BLOBS__URL": "an object store for files",
-    "TITAN_LEADERSHIP__RENEW_S": "leader election",
-    "TITAN_LEADERSHIP__TTL_S": "leader election",
     "TITAN_SECURITY__ROLE_CLAIMS": "authentication",
 }
 """Names that operators may already use; refused until they do something."""

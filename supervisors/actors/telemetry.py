@@ -18,6 +18,7 @@ from supervisors.kernel import (
     FirstStartFailed,
     GaveUp,
     GiveUp,
+    LeashRanOut,
     Snapshot,
     State,
     StopTooSlow,
@@ -103,7 +104,12 @@ def check_log(log: Log, notifier: Notifier, is_stopping: Callable[[], bool]) -> 
 
 def actor_states(root: Snapshot) -> Iterator[ActorState]:
     """Give what the metrics show of each place in the tree."""
-    return (ActorState(node.path, node.state is State.RUNNING, node.restarts) for node in root.walk())
+    yield ActorState(root.path, root.state in {State.RUNNING, State.STANDBY}, root.restarts)
+    waits = False
+    for child in root.children:
+        if not (waits and child.state is State.DOWN):  # its turn may never come here: it is nobody's alarm
+            yield from actor_states(child)
+        waits = waits or child.state is State.STANDBY
 
 
 def _tell_exit(log: Log, event: ChildExited) -> None:
@@ -113,7 +119,9 @@ def _tell_exit(log: Log, event: ChildExited) -> None:
         "asked": event.asked,
         "up_s": None if event.up_s is None else round(event.up_s, 3),
     }
-    if isinstance(event.error, (FirstStartFailed, GiveUp)):  # what it is made of has been told, child by child
+    if event.reason is ExitReason.LEASH and isinstance(event.error, LeashRanOut):  # the end of a term is no fault
+        log.info("actor exited", **details)
+    elif isinstance(event.error, (FirstStartFailed, GiveUp)):  # what it is made of has been told, child by child
         log.error("actor exited", **details, error=describe(event.error))
     elif event.error is not None:
         log.error("actor exited", **details, error=describe(event.error), exc_info=event.error)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from supervisors.kernel import Context
+from titan.coordination.election import Election
 from titan.redis.client import Redis
 from titan.settings import Settings
 from titan.store.contract import Store
@@ -29,6 +30,7 @@ class Embedded:
     """One SQLite file and the process that writes it."""
 
     store: Store
+    election: Election
     sqlite_writer: Actor
     place: str
     """The file, for people."""
@@ -43,6 +45,8 @@ class Postgres:
     """One PostgreSQL database, which other instances may share."""
 
     store: Store
+    election: Election
+    """In Redis where there is one, else in the database."""
     island: Actor
     database: Actor
     replica: Actor | None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from supervisors.actors.sqlite_writer import SqliteWriterActor
 from supervisors.backends import Embedded, Surroundings
+from titan.coordination.alone import Alone
 from titan.store.sqlite.lock import serve_lock
 from titan.store.sqlite.prepare import make_folder, prepare
 from titan.store.sqlite.store import SqliteStore
@@ -19,7 +20,7 @@ async def embedded(path: Path, around: Surroundings) -> AsyncIterator[Embedded]:
         await prepare(path)
         async with SqliteStore(path) as store:
             await store.blobs.remove_leftovers()
-            yield Embedded(store, SqliteWriterActor(store, around.new_check("database")), _place(path))
+            yield Embedded(store, Alone(), SqliteWriterActor(store, around.new_check("database")), _place(path))
 
 
 def _place(path: Path) -> str:

@@ -10,6 +10,8 @@ from titan.cache.memory import Memory
 from titan.cache.shared import Shared
 from titan.cache.store import CoherentStore
 from titan.cache.tail import Tail
+from titan.coordination.on_postgres import PostgresElection
+from titan.coordination.on_redis import RedisElection
 from titan.island import Island
 from titan.redis.client import Redis
 from titan.redis.limits import Limits as RedisLimits
@@ -44,6 +46,7 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
     database_actor = DatabaseActor(island, database, around.new_check("database"), on_unfit=around.on_unfit)
     return Postgres(
         store=store,
+        election=PostgresElection(store.leases) if redis is None else RedisElection(redis),
         island=island_actor,
         database=database_actor,
         replica=None if replica is None else _replica_actor(settings, island, replica, around),

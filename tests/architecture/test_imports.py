@@ -23,23 +23,27 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.model": "titan.store",
         "titan.cache": "titan.island titan.redis titan.store",
         "titan.sync": "titan.model titan.printable titan.store titan.version",
+        "titan.coordination": "titan.redis titan.store",
         "titan.api": "titan.model titan.store titan.version",
         "titan.http": "titan.api",
         "titan.security": "titan.http titan.redis",
         "titan.telemetry": "titan.http titan.printable titan.version",
-        "titan.settings": "titan.printable titan.redis titan.store titan.sync",
+        "titan.settings": "titan.coordination titan.printable titan.redis titan.store titan.sync",
         "titan.reference": "titan.settings titan.telemetry",
         "titan.cli": "titan.exits titan.model titan.printable titan.settings titan.store titan.version",
         "titan.__main__": "titan.cli",
         "supervisors.kernel": "",
         "supervisors.signals": "",
-        "supervisors.actors": "supervisors.kernel titan.cache titan.http titan.island titan.redis titan.store"
+        "supervisors.actors": "supervisors.kernel titan.cache titan.coordination titan.http titan.island titan.redis"
+        " titan.store titan.telemetry",
+        "supervisors.backends": "supervisors.actors supervisors.kernel titan.cache titan.coordination titan.island"
+        " titan.redis titan.settings titan.store titan.telemetry",
+        "supervisors.leadership": "supervisors.actors supervisors.kernel titan.coordination titan.store"
         " titan.telemetry",
-        "supervisors.backends": "supervisors.actors supervisors.kernel titan.cache titan.island titan.redis"
-        " titan.settings titan.store titan.telemetry",
-        "supervisors.instance": "supervisors.actors supervisors.backends supervisors.kernel titan.api titan.http"
-        " titan.security titan.settings titan.telemetry",
-        "supervisors.tree": "supervisors.backends supervisors.instance supervisors.kernel",
+        "supervisors.instance": "supervisors.actors supervisors.backends supervisors.kernel supervisors.leadership"
+        " titan.api titan.coordination titan.http titan.security titan.settings titan.telemetry",
+        "supervisors.tree": "supervisors.actors supervisors.backends supervisors.instance supervisors.kernel"
+        " supervisors.leadership",
         "supervisors.root": "supervisors.actors supervisors.backends supervisors.instance supervisors.kernel"
         " supervisors.signals supervisors.tree titan.exits titan.http titan.settings titan.store titan.telemetry"
         " titan.version",

@@ -186,7 +186,7 @@ def test_a_setting_whose_feature_is_not_built_is_refused_by_name(name, feature):
     assert f"{feature} is not built yet" in line
 
 
-@pytest.mark.parametrize("text", ["[blobs]\nurl = 'x'", "[leadership]\nttl_s = 3"])
+@pytest.mark.parametrize("text", ["[blobs]\nurl = 'x'"])
 def test_the_file_may_not_set_what_is_not_built_either(write, text):
     assert "not built yet" in the_problem({}, config=write(text))
 

@@ -31,7 +31,7 @@ async def tree_of(settings: Settings) -> AsyncIterator[Supervisor]:
     base = Base(make_log(lambda _: None), Notifier(None), Metrics(), State())
     around = Surroundings(base.check, base.metrics, on_unfit=lambda _: None)
     async with open_backend(settings, around) as backend:
-        yield tree(make_instance(settings, backend, Sockets(()), base, {}))
+        yield tree(make_instance(settings, backend, Sockets(()), base, {"database": base.check("database")}))
 
 
 def embedded(tmp_path: Path) -> Settings:

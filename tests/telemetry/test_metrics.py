@@ -28,6 +28,7 @@ def complete() -> Metrics:
     made.watch_sync()("plant-b", "submodel", "created")
     made.watch_caches(requests=lambda: {("memory", "hit"): 3}, memory_bytes=lambda: 4096, feed_lag_s=lambda: 0.1)
     made.watch_replica(lambda: 0.25)
+    made.watch_leadership(lambda: {"cleanup-worker": (True, 7), "external-sync": (False, 3)})
     return made
 
 
@@ -91,6 +92,9 @@ def test_dependencies_actors_and_the_rest_are_read_at_each_scrape():
     assert value(made, "titan_actor_restarts_total", actor="titan/http") == 2
     assert value(made, "titan_tls_certificate_expiry_timestamp_seconds") == 5
     assert value(made, "titan_loop_lag_seconds") == 0.25
+    assert value(made, "titan_leader_status", role="cleanup-worker") == 1
+    assert value(made, "titan_leader_epoch", role="cleanup-worker") == 7
+    assert value(made, "titan_leader_status", role="external-sync") == 0
     assert value(made, "titan_log_dropped_total") == 7
     assert [
         labels for name, labels in samples(made) if name == "titan_build_info" and ("version", __version__) in labels

@@ -62,7 +62,12 @@ DEPENDENCY_UP = Described(
     "1 while what this instance uses is up or degraded, 0 while it is down or away.",
     ("name",),
 )
-ACTOR_UP = Described("titan_actor_up", Kind.GAUGE, "1 while the actor runs, 0 while it does not.", ("actor",))
+ACTOR_UP = Described(
+    "titan_actor_up",
+    Kind.GAUGE,
+    "1 while the actor runs, 0 while it does not; absent while it waits for a term of leadership.",
+    ("actor",),
+)
 ACTOR_RESTARTS = Described(
     "titan_actor_restarts_total", Kind.COUNTER, "Times that the actor was started again.", ("actor",)
 )
@@ -127,6 +132,15 @@ REPLICA_LAG = Described(
     Kind.GAUGE,
     "How long the read replica has lacked what the primary had; absent while that is not known, or there is none.",
 )
+LEADER_STATUS = Described(
+    "titan_leader_status", Kind.GAUGE, "1 on the instance that leads in this role, 0 on every other.", ("role",)
+)
+LEADER_EPOCH = Described(
+    "titan_leader_epoch",
+    Kind.GAUGE,
+    "Number of the newest term that this instance led in this role; 0 before the first.",
+    ("role",),
+)
 
 POSTGRES_ONLY = (POOL_AVAILABLE, POOL_SIZE, POOL_WAIT, CACHE_REQUESTS, CACHE_BYTES, FEED_LAG)
 
@@ -142,6 +156,8 @@ ALL: tuple[Described, ...] = (
     LOOP_LAG,
     LOG_DROPPED,
     RATE_LIMIT,
+    LEADER_STATUS,
+    LEADER_EPOCH,
     *POSTGRES_ONLY,
     REPLICA_LAG,
     REDIS_CLIENTS,
@@ -212,6 +228,19 @@ class Metrics:
                 up.add_metric((actor.path,), float(actor.is_up))
                 restarts.add_metric((actor.path,), actor.restarts)
             yield from (up, restarts)
+
+        self.registry.register(_Collected(collect))
+
+    def watch_leadership(self, roles: Callable[[], Mapping[str, tuple[bool, int]]]) -> None:
+        """Show of every role whether this instance leads, and the number of its newest term."""
+
+        def collect() -> Iterator[Metric]:
+            status = GaugeMetricFamily(LEADER_STATUS.name, LEADER_STATUS.meaning, labels=LEADER_STATUS.labels)
+            epoch = GaugeMetricFamily(LEADER_EPOCH.name, LEADER_EPOCH.meaning, labels=LEADER_EPOCH.labels)
+            for role, (leads, number) in roles().items():
+                status.add_metric((role,), float(leads))
+                epoch.add_metric((role,), number)
+            yield from (status, epoch)
 
         self.registry.register(_Collected(collect))
 

@@ -38,6 +38,7 @@ from titan.store.listing import every
 from titan.store.postgres import changes, reads, terms, writes
 from titan.store.postgres.blobs import PostgresBlobs
 from titan.store.postgres.database import Database
+from titan.store.postgres.leases import PostgresLeases
 from titan.store.postgres.session import Session
 from titan.store.postgres.sync_records import PostgresSyncRecords
 from titan.store.postgres.tasks import PostgresTasks
@@ -58,6 +59,7 @@ class PostgresStore:
         self.blobs = PostgresBlobs(self._use)
         self.sync_records = PostgresSyncRecords(self._use)
         self.tasks = PostgresTasks(self._use)
+        self.leases = PostgresLeases(self._use)
 
     @property
     def history(self) -> str:

@@ -1,0 +1,59 @@
+"""The roles of an instance: who stands for each, and what is done in a term; made once, before anything runs."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from supervisors.actors.lease import LeaseActor
+from supervisors.kernel import Child
+from titan.coordination.candidate import Candidate
+from titan.coordination.election import Election
+from titan.coordination.standing import Standing
+from titan.coordination.timings import Timings
+from titan.store.contract import Store
+from titan.telemetry.log import Log
+
+ROLES = ("cleanup-worker", "external-sync")
+"""Every role that an instance stands for (interfaces: leader tasks)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One role on this instance."""
+
+    name: str
+    standing: Standing
+    lease: LeaseActor
+    tasks: tuple[Child, ...] = ()
+    """What a term does, in start order; each `run` comes from `lease.task`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """With what an instance stands for its roles."""
+
+    election: Election
+    store: Store
+    timings: Timings
+    instance_id: str
+    unfit_because: Callable[[], str | None]
+    """Why this instance should not lead now; None where it may."""
+
+
+def make_roles(stand: Stand, log: Log) -> tuple[Role, ...]:
+    """Make every role; nothing runs yet."""
+    holder = f"{stand.instance_id}/{secrets.token_hex(8)}"  # another one at the next start
+    return tuple(_role(name, holder, stand, log) for name in ROLES)
+
+
+def _role(name: str, holder: str, stand: Stand, log: Log) -> Role:
+    standing = Standing(name)
+    candidate = Candidate(
+        stand.election,
+        name,
+        holder,
+        stand.timings,
+        unfit_because=stand.unfit_because,
+        tell=lambda what: log.warning("election", role=name, news=what),
+    )
+    return Role(name, standing, LeaseActor(candidate, standing, stand.store, log))
