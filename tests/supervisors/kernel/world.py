@@ -111,7 +111,7 @@ class Actor:
             with trio.CancelScope(shield=True):
                 await trio.sleep(self.clean_up_s)
         if self.fails_clean_up:
-            self.running = self.is_up = False
+            self.running = self.is_up = self.stands_by = False
             raise self.world.boom(self.path)
 
     @property
