@@ -157,18 +157,17 @@ class CoherentStore(PostgresStore):
                 return page
         return await super().page(kind, terms=terms, after=after, limit=limit, with_blobs=with_blobs)
 
-    async def write(
+    async def _write(
         self,
         document: Document,
         mode: WriteMode,
-        *,
-        precondition: Precondition | None = None,
-        idempotency: Idempotency | None = None,
-        fence: Fence | None = None,
+        precondition: Precondition | None,
+        idempotency: Idempotency | None,
+        fence: Fence | None,
     ) -> WriteOutcome:
-        """Write a document; the caches know it before the caller does."""
+        """Write a document; the caches know it before the caller does. Of a replay they are told nothing: it is old."""
         since = self._tail.position
-        outcome = await super().write(document, mode, precondition=precondition, idempotency=idempotency, fence=fence)
+        outcome = await super()._write(document, mode, precondition, idempotency, fence)
         match outcome:
             case Created(revision, modified_ms, mark=mark) | Replaced(revision, modified_ms, mark=mark):
                 stored = Stored(document.id, revision, modified_ms, _body(document), mark)

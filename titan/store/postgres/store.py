@@ -114,7 +114,7 @@ class PostgresStore:
         if not is_id(document.id):
             raise ValueError("an id has 1 to 2,048 characters, none of them U+0000 or a lone surrogate")
         try:
-            return await self._use(writes.write, document, mode, precondition, idempotency, fence)
+            return await self._write(document, mode, precondition, idempotency, fence)
         except OutcomeUnknown as unknown:
             if idempotency is None or _time_left_s() < RESOLVE_NEEDS_S:
                 raise
@@ -130,7 +130,7 @@ class PostgresStore:
         fence: Fence | None,
     ) -> WriteOutcome:
         try:
-            outcome = await self._use(writes.write, document, mode, precondition, idempotency, fence)
+            outcome = await self._write(document, mode, precondition, idempotency, fence)
         except StoreUnavailable:
             raise unknown from None
         match outcome:
@@ -139,6 +139,17 @@ class PostgresStore:
             case IdempotencyRunning():
                 raise unknown
         return outcome
+
+    async def _write(
+        self,
+        document: Document,
+        mode: WriteMode,
+        precondition: Precondition | None,
+        idempotency: Idempotency | None,
+        fence: Fence | None,
+    ) -> WriteOutcome:
+        """Try once. `Created` and `Replaced` say that it was this try that wrote."""
+        return await self._use(writes.write, document, mode, precondition, idempotency, fence)
 
     async def delete(
         self,
