@@ -6,6 +6,7 @@ and remembers what it was asked.
 
 import base64
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,6 +55,7 @@ class StandIn:
     instead: Callable[[Asked], Said | None] = lambda _asked: None
     """Asked first; what it answers is the answer."""
     url: str = ""
+    port: int = 0
 
     def put(self, section: str, *documents: Json) -> None:
         """Hold these, each in the place of one of the same id."""
@@ -117,12 +119,13 @@ def _decoded(segment: str) -> str:
 
 
 @contextmanager
-def stand_in(**options: Any) -> Iterator[StandIn]:
-    """Run one for the time of the block."""
+def stand_in(tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[StandIn]:
+    """Run one for the time of the block, over TLS if there is a context for it."""
     it = StandIn(**options)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # an answer is one segment: two would wait for each other's acknowledgement
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
@@ -145,7 +148,10 @@ def stand_in(**options: Any) -> Iterator[StandIn]:
             """A client that leaves in the middle is no error here."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    it.url = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    it.port = server.server_port
+    it.url = f"http{'' if tls is None else 's'}://127.0.0.1:{it.port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

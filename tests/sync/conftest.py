@@ -20,6 +20,9 @@ LOOPBACK = Allowed((ipaddress.ip_network("127.0.0.0/8"),))
 POLICY = Policy(allowed=LOOPBACK, limits=Limits(connect_s=2.0, read_s=2.0, total_s=5.0))
 ROLE = "external-sync"
 
+EMBEDDED = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+"""For what does not depend on the store."""
+
 Pull = Callable[..., Awaitable[Report]]
 
 

@@ -53,7 +53,7 @@ def faces_of(address: Address) -> Iterator[Address]:
         yield address
         return
     embedded = _embedded(address)
-    if address.ipv4_mapped is None:
+    if address.ipv4_mapped is None and address not in _TRANSLATED:
         yield address
     if embedded is not None:
         yield embedded

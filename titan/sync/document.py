@@ -111,7 +111,10 @@ class Documents:
 
     async def has_tag(self, kind: Kind, document_id: str, known: Followed | None) -> bool:
         """Say whether the server gives its documents entity tags, by one of them."""
-        answer = await self._get(kind, document_id, None if known is None else known.etag)
+        try:
+            answer = await self._get(kind, document_id, None if known is None else known.etag)
+        except TooLarge as error:
+            return error.etag is not None
         return answer.etag is not None
 
     async def examine(self, kind: Kind, item: Listed, known: Followed | None, *, was_listed: bool) -> Finding:

@@ -47,7 +47,10 @@ async def pull(
     report = Report(source.name, count_one=count_one)
     try:
         async with Remote(source, policy.allowed, policy.limits, resolve) as remote:
-            await _Pull(source, store, fence, policy, remote, report, progress).run()
+            try:
+                await _Pull(source, store, fence, policy, remote, report, progress).run()
+            finally:
+                report.requests, report.received_bytes = remote.requests, remote.received_bytes
     except RemoteFailed as error:
         report.failure = str(error)
     except StoreUnavailable as error:

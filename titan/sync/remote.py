@@ -35,6 +35,8 @@ class RemoteFailed(Exception):
 class TooLarge(RemoteFailed):
     """The answer has more bytes than may come."""
 
+    etag: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -102,8 +104,13 @@ class Remote:
                     return Answer(304, etag=known)
                 if not (status == 200 or 400 <= status < 500) or status == 429:
                     raise RemoteFailed(_unusable(response))
-                body = await self._body(response, max_bytes) if status == 200 else b""
-                return Answer(status, body, _tag(response.headers.get("etag")))
+                etag = _tag(response.headers.get("etag"))
+                try:
+                    body = await self._body(response, max_bytes) if status == 200 else b""
+                except TooLarge as error:
+                    error.etag = etag
+                    raise
+                return Answer(status, body, etag)
         raise RemoteFailed(f"the answer was not complete after {self._limits.total_s:g} s")
 
     @asynccontextmanager
@@ -119,7 +126,7 @@ class Remote:
         except (httpcore.TimeoutException, httpx.TimeoutException) as error:
             raise RemoteFailed(f"no answer in time ({type(error).__name__})") from error
         except (httpcore.NetworkError, httpcore.ProtocolError, httpx.HTTPError, ssl.SSLError, OSError) as error:
-            raise RemoteFailed(printable(f"no answer: {error or type(error).__name__}")) from error
+            raise RemoteFailed(printable(f"no answer: {_words(error)}")) from error
 
     async def _body(self, response: httpx.Response, max_bytes: int) -> bytes:
         encoding = response.headers.get("content-encoding", "identity").lower()
@@ -218,6 +225,16 @@ def _unusable(response: httpx.Response) -> str:
     if 300 <= status < 400:
         return f"the server answers {status}; redirects are not followed"
     return f"the server answers {status}"
+
+
+def _words(error: BaseException) -> str:
+    """Say what happened; what wraps a TLS error says nothing itself."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if str(cause):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
 
 
 def _tag(text: str | None) -> str | None:

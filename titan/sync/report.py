@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from titan.store.contract import Kind
+from titan.printable import printable
+from titan.store.contract import MAX_ID_CHARACTERS, Kind
 
 MAX_NAMED: Final = 100
 """Refusals that are named; the others are counted."""
@@ -30,7 +31,7 @@ CHANGES: Final = (Outcome.CREATED, Outcome.REPLACED, Outcome.DELETED)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One document that could not be taken, and why."""
+    """One document that could not be taken, and why; fit to be shown."""
 
     kind: Kind
     id: str
@@ -63,7 +64,8 @@ class Report:
         """Count and name one that could not be taken."""
         self.add(kind, Outcome.REFUSED)
         if len(self.refusals) < MAX_NAMED:
-            self.refusals.append(Refusal(kind, (document_id or "")[:2048], reason[:MAX_REASON_CHARACTERS]))
+            shown = printable((document_id or "")[:MAX_ID_CHARACTERS])
+            self.refusals.append(Refusal(kind, shown, printable(reason[:MAX_REASON_CHARACTERS])))
 
     def count(self, *outcomes: Outcome) -> int:
         """Return how many documents of all kinds had one of these outcomes."""
