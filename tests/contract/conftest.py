@@ -1,7 +1,7 @@
 """Which stores the contract is tested on. A store joins by a class of `Backend`'s shape and its name in BACKENDS."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from tests.support.postgres_store import (
 from tests.support.postgres_store import (
     fresh_database as fresh_postgres,
 )
+from tests.support.session_store import opened_session
 from tests.support.sqlite_files import fresh_database
 from titan.store.contract import Store
 from titan.store.sqlite.check import findings
@@ -74,14 +75,46 @@ class PostgresBackend:
         assert_files_are_whole(self._server, self._database)
 
 
+class ReplicatedBackend(PostgresBackend):
+    """Each store is one session, which reads from a standby whenever that shows what it has seen."""
+
+    def __init__(self, server: Postgres, database: str, standby: Postgres) -> None:
+        super().__init__(server, database)
+        self._standby = standby
+
+    @asynccontextmanager
+    async def open(self):
+        async with opened_session(self._server.url(self._database), self._standby.url(self._database)) as store:
+            yield store
+
+
 BACKENDS = ("sqlite", "postgres")
 
+SESSIONS = ("test_documents", "test_marks", "test_model")
+"""What is also tested as one session beside a replica: what it reads has to be as if it read the primary."""
 
-@pytest.fixture(params=BACKENDS)
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        is_for_sessions = metafunc.module.__name__.rpartition(".")[2] in SESSIONS
+        metafunc.parametrize("backend", (*BACKENDS, "replicated") if is_for_sessions else BACKENDS, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def standby(postgres: Postgres) -> Iterator[Postgres]:
+    made = postgres.standby(synchronous=False)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
 def backend(request, tmp_path):
     made: Backend
     with ExitStack() as stack:
-        if request.param == "postgres":
+        if request.param == "replicated":
+            server, standby = request.getfixturevalue("postgres"), request.getfixturevalue("standby")
+            made = ReplicatedBackend(server, stack.enter_context(fresh_postgres(server)), standby)
+        elif request.param == "postgres":
             server = request.getfixturevalue("postgres")
             made = PostgresBackend(server, stack.enter_context(fresh_postgres(server)))
         else:
