@@ -13,9 +13,10 @@ from typing import Any
 
 from supervisors.actors.http import Drain, HttpActor
 from supervisors.actors.telemetry import TelemetryActor, actor_states, check_log
-from supervisors.backends import Backend, Postgres
+from supervisors.backends import Actor, Backend, Postgres
 from supervisors.kernel import Snapshot, Tree
 from supervisors.leadership import Role, Stand, make_roles
+from supervisors.tasks import Tasks
 from titan.api.dispatch import answer
 from titan.api.docs_page import docs_page
 from titan.api.openapi import openapi_page
@@ -102,6 +103,7 @@ class Instance:
     http: HttpActor
     telemetry: TelemetryActor
     roles: tuple[Role, ...]
+    task_board: Actor
 
 
 def make_instance(
@@ -147,7 +149,8 @@ def make_instance(
     ]
     if sockets.admin:
         endpoints.append(Endpoint(sockets.admin, app(_admin_pages(probes, state, metrics), api=Api())))
-    roles = _roles(settings, backend, base, checks["database"])
+    tasks = Tasks(settings, backend.store, log, metrics)
+    roles = _roles(settings, backend, base, checks["database"], tasks)
     metrics.watch_leadership(lambda: {role.name: (role.standing.leads, role.standing.epoch) for role in roles})
     return Instance(
         settings,
@@ -155,6 +158,7 @@ def make_instance(
         HttpActor(endpoints, observer, limits=limits, drain=http_drain(settings, state)),
         TelemetryActor(heartbeat, base.notifier),
         roles,
+        tasks.board,
     )
 
 
@@ -163,13 +167,14 @@ def instance_id(settings: Settings) -> str:
     return settings.process.instance_id or socket.gethostname()
 
 
-def _roles(settings: Settings, backend: Backend, base: Base, database: Check) -> tuple[Role, ...]:
+def _roles(settings: Settings, backend: Backend, base: Base, database: Check, tasks: Tasks) -> tuple[Role, ...]:
     def unfit_because() -> str | None:
         """Who cannot reach the store cannot do the work, and another one might."""
         return database.result.detail if database.result.status is Status.DOWN else None
 
     timings = Timings(settings.leadership.ttl_s, settings.leadership.renew_s)
-    return make_roles(Stand(backend.election, backend.store, timings, instance_id(settings), unfit_because), base.log)
+    stand = Stand(backend.election, backend.store, timings, instance_id(settings), unfit_because)
+    return make_roles(stand, tasks, base.log)
 
 
 def http_limits(settings: Settings) -> HttpLimits:

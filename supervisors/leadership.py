@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisors.actors.lease import LeaseActor
-from supervisors.kernel import Child
+from supervisors.kernel import Supervisor
+from supervisors.tasks import Tasks
 from titan.coordination.candidate import Candidate
 from titan.coordination.election import Election
 from titan.coordination.standing import Standing
@@ -24,8 +25,8 @@ class Role:
     name: str
     standing: Standing
     lease: LeaseActor
-    tasks: tuple[Child, ...] = ()
-    """What a term does, in start order; each `run` comes from `lease.task`."""
+    tasks: Supervisor | None
+    """What a term does; None where there is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,13 @@ class Stand:
     """Why this instance should not lead now; None where it may."""
 
 
-def make_roles(stand: Stand, log: Log) -> tuple[Role, ...]:
+def make_roles(stand: Stand, tasks: Tasks, log: Log) -> tuple[Role, ...]:
     """Make every role; nothing runs yet."""
     holder = f"{stand.instance_id}/{secrets.token_hex(8)}"  # another one at the next start
-    return tuple(_role(name, holder, stand, log) for name in ROLES)
+    return tuple(_role(name, holder, stand, tasks, log) for name in ROLES)
 
 
-def _role(name: str, holder: str, stand: Stand, log: Log) -> Role:
+def _role(name: str, holder: str, stand: Stand, tasks: Tasks, log: Log) -> Role:
     standing = Standing(name)
     candidate = Candidate(
         stand.election,
@@ -56,4 +57,5 @@ def _role(name: str, holder: str, stand: Stand, log: Log) -> Role:
         unfit_because=stand.unfit_because,
         tell=lambda what: log.warning("election", role=name, news=what),
     )
-    return Role(name, standing, LeaseActor(candidate, standing, stand.store, log))
+    lease = LeaseActor(candidate, standing, stand.store, log)
+    return Role(name, standing, lease, tasks.of(name, lease))

@@ -38,7 +38,16 @@ def tree(instance: Instance) -> Supervisor:
                 name="stores",
                 strategy=Strategy.REST_FOR_ONE,
                 why="what holds data; a later child builds on the earlier ones",
-                children=_stores(instance.backend),
+                children=(
+                    *_stores(instance.backend),
+                    Child(
+                        name="task_board",
+                        run=instance.task_board.run,
+                        restart=Restart.PERMANENT,
+                        shutdown_s=STORE_SHUTDOWN_S,
+                        why="reads what the leader noted and counted, and who asked for what, on every instance",
+                    ),
+                ),
             ),
             Supervisor(
                 name="frontend",
@@ -59,14 +68,13 @@ def tree(instance: Instance) -> Supervisor:
                 name="leadership",
                 strategy=Strategy.ONE_FOR_ONE,
                 why="work that one instance at a time does; starts last and stops first, so that another takes over",
-                children=tuple(map(role_of, instance.roles)),
+                children=tuple(map(_role, instance.roles)),
             ),
         ),
     )
 
 
-def role_of(role: Role) -> Supervisor:
-    """Return the part of the tree that stands for a role."""
+def _role(role: Role) -> Supervisor:
     return Supervisor(
         name=role.name,
         strategy=Strategy.REST_FOR_ONE,
@@ -81,7 +89,7 @@ def role_of(role: Role) -> Supervisor:
                 shutdown_s=LEASE_SHUTDOWN_S,
                 why="stands by until it has won the lease, renews it, releases it after the work has stopped",
             ),
-            *role.tasks,
+            *(() if role.tasks is None else (role.tasks,)),
         ),
     )
 

@@ -10,7 +10,7 @@ from titan.settings import Setting, Settings, all_settings
 from titan.settings_marks import Entry
 from titan.settings_sources import NOT_BUILT_YET
 from titan.settings_text import allowed, is_secret, shown
-from titan.telemetry import metrics
+from titan.telemetry import metrics, task_metrics
 
 TOML_HEAD = """\
 # Every setting of Titan-AAS with its default. Made from titan/settings.py by `./dev docs`: change it there.
@@ -40,7 +40,7 @@ METRICS_HEAD = """\
 
 Made from `titan/telemetry/metrics.py` by `./dev docs`. `/metrics` answers in the Prometheus text format or, if asked
 for by `Accept`, in OpenMetrics. The usual `process_*` metrics (CPU, memory, open files, start time) are there as well.
-Label values are bounded: nothing that a client sends becomes one.
+Label values are bounded: nothing that a client sends becomes one, but for the most frequent semantic ids of submodels.
 """
 
 
@@ -63,7 +63,8 @@ def metrics_reference() -> str:
     return (
         f"{METRICS_HEAD}\n{_markdown(table)}\n"
         f"Buckets in seconds: of requests {_numbers(metrics.DURATION_BUCKETS_S)};"
-        f" of waits for a connection {_numbers(metrics.POOL_WAIT_BUCKETS_S)}.\n"
+        f" of waits for a connection {_numbers(metrics.POOL_WAIT_BUCKETS_S)};"
+        f" of tasks {_numbers(task_metrics.DURATION_BUCKETS_S)}.\n"
     )
 
 

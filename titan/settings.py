@@ -21,6 +21,7 @@ from titan.redis.url import RedisUrl
 from titan.redis.url import parse as parse_redis_url
 from titan.settings_marks import Bare, Entry, Secret, Section, Short
 from titan.settings_sync import Sync
+from titan.settings_tasks import Tasks
 from titan.store.postgres.url import REPLICA_TARGETS, PostgresUrl
 from titan.store.postgres.url import SCHEMES as POSTGRES_SCHEMES
 from titan.store.postgres.url import parse as parse_postgres_url
@@ -391,6 +392,7 @@ class Settings(BaseSettings):
     log: Log = Log()
     security: Security = Security()
     sync: Sync = Sync()
+    tasks: Tasks = Tasks()
 
     @classmethod
     def settings_customise_sources(

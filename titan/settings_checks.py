@@ -14,9 +14,6 @@ CLOSE_IDLE_S = 1.5
 BALANCER_KEEP_ALIVE_S = 60
 """nginx' own default for idle connections to an upstream; ours must outlive it, or it sends into a closed one."""
 
-SYNC_RUNS = False
-"""Whether the leader has the task; until then its settings are refused like those of any feature that is not built."""
-
 
 def disagreements(settings: Settings, *, longest_shutdown_s: float) -> Iterator[str]:
     """Yield one line for each pair of settings that cannot both hold."""
@@ -95,8 +92,6 @@ def _redis(settings: Settings) -> Iterator[str]:
 
 def _unreachable_sources(settings: Settings) -> Iterator[str]:
     """Yield what is certain before any name is resolved."""
-    if settings.sync.sources and not SYNC_RUNS:
-        yield "sync.sources: external sync is not built yet (a later part); unset it"
     allowed = settings.sync.allowed
     for number, source in enumerate(settings.sync.sources):
         fault = allowed.host_fault(source.host)

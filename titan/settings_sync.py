@@ -41,7 +41,7 @@ class SyncSource(Entry):
         description="Where its /shells and the others are; https:// or http://, without credentials.",
         examples=["https://aas.plant-b.example/api/v3.1"],
     )
-    interval_s: float = Field(default=300, ge=1, le=86400 * 7, description="From the end of a pull to the next one.")
+    interval_s: float = Field(default=300, ge=1, le=86400 * 7, description="From the start of one pull to the next.")
     kinds: tuple[SyncKind, ...] = Field(default=tuple(SyncKind), description="What is pulled.")
     ids: tuple[str, ...] = Field(
         default=(), max_length=10_000, description="Only documents with these ids; empty: whatever its lists show."

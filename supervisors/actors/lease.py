@@ -78,13 +78,9 @@ class LeaseActor:
         return run
 
     def _depose(self, ctx: Context, error: Deposed) -> None:
-        """End the term because a newer one has begun, and leave the role to that one for the length of a lease.
-
-        Where an election is split, each half would else take the role from the other without end.
-        """
+        """End the term because a newer one has begun."""
         assert ctx.leash is not None
         self._why = self._why or str(error)
-        self._stand_back(self._candidate.timings.ttl_s)
         ctx.leash.cut()
 
     async def _begin(self) -> tuple[float, int]:
@@ -96,7 +92,7 @@ class LeaseActor:
             if begun is not None:
                 return begun
             await self._candidate.release()
-            self._stand_back(self._candidate.timings.stand_back_s)
+            self._stand_back()
 
     async def _begin_within(self, until: float) -> tuple[float, int] | None:
         with trio.CancelScope(deadline=until):
@@ -125,11 +121,11 @@ class LeaseActor:
         with trio.move_on_after(RELEASE_S, shield=True):
             await self._candidate.release()
         if self._why in (End.ASKED, End.UNFIT):
-            self._stand_back(self._candidate.timings.stand_back_s)
+            self._stand_back()
 
-    def _stand_back(self, seconds: float) -> None:
-        """Leave it to others for so long."""
-        self._stands_back_until = trio.current_time() + seconds
+    def _stand_back(self) -> None:
+        """Leave it to others for a moment."""
+        self._stands_back_until = trio.current_time() + self._candidate.timings.stand_back_s
 
 
 def _first(group: BaseExceptionGroup[Deposed]) -> Deposed:

@@ -30,18 +30,21 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.telemetry": "titan.http titan.printable titan.version",
         "titan.settings": "titan.coordination titan.printable titan.redis titan.store titan.sync",
         "titan.reference": "titan.settings titan.telemetry",
-        "titan.cli": "titan.exits titan.model titan.printable titan.settings titan.store titan.version",
+        "titan.tasks": "titan.model titan.printable titan.settings titan.store titan.sync",
+        "titan.cli": "titan.exits titan.model titan.printable titan.settings titan.store titan.tasks titan.version",
         "titan.__main__": "titan.cli",
         "supervisors.kernel": "",
         "supervisors.signals": "",
         "supervisors.actors": "supervisors.kernel titan.cache titan.coordination titan.http titan.island titan.redis"
-        " titan.store titan.telemetry",
+        " titan.store titan.tasks titan.telemetry",
         "supervisors.backends": "supervisors.actors supervisors.kernel titan.cache titan.coordination titan.island"
         " titan.redis titan.settings titan.store titan.telemetry",
-        "supervisors.leadership": "supervisors.actors supervisors.kernel titan.coordination titan.store"
+        "supervisors.tasks": "supervisors.actors supervisors.kernel titan.settings titan.store titan.tasks"
         " titan.telemetry",
+        "supervisors.leadership": "supervisors.actors supervisors.kernel supervisors.tasks titan.coordination"
+        " titan.store titan.telemetry",
         "supervisors.instance": "supervisors.actors supervisors.backends supervisors.kernel supervisors.leadership"
-        " titan.api titan.coordination titan.http titan.security titan.settings titan.telemetry",
+        " supervisors.tasks titan.api titan.coordination titan.http titan.security titan.settings titan.telemetry",
         "supervisors.tree": "supervisors.actors supervisors.backends supervisors.instance supervisors.kernel"
         " supervisors.leadership",
         "supervisors.root": "supervisors.actors supervisors.backends supervisors.instance supervisors.kernel"

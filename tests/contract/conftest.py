@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +19,6 @@ from tests.support.postgres_store import (
 from tests.support.postgres_store import (
     fresh_database as fresh_postgres,
 )
-from tests.support.session_store import opened_session
 from tests.support.sqlite_files import fresh_database
 from titan.store.contract import Store
 from titan.store.sqlite.check import findings
@@ -35,6 +34,9 @@ class Backend(Protocol):
     async def age_idempotency_records(self, seconds: float) -> None:
         """Make every idempotency record older than it is."""
 
+    async def add_old_idempotency_records(self, number: int) -> None:
+        """Add so many records of long ago."""
+
     def assert_sound(self) -> None:
         """See that nothing is half there, after the test."""
 
@@ -49,6 +51,12 @@ class SqliteBackend:
     async def age_idempotency_records(self, seconds: float) -> None:
         with closing(sqlite3.connect(self.path)) as db:
             db.execute("UPDATE idempotency SET created_ms = created_ms - ?", (int(seconds * 1000),))
+            db.commit()
+
+    async def add_old_idempotency_records(self, number: int) -> None:
+        with closing(sqlite3.connect(self.path)) as db:
+            rows = [(b"old %d" % each, b"", 1, 1, 1, 1) for each in range(number)]
+            db.executemany("INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?)", rows)
             db.commit()
 
     def assert_sound(self) -> None:
@@ -70,57 +78,39 @@ class PostgresBackend:
         sql = f"UPDATE titan_idempotency SET created_ms = created_ms - {int(seconds * 1000)}"
         await trio.to_thread.run_sync(self._server.psql, sql, self._database)
 
+    async def add_old_idempotency_records(self, number: int) -> None:
+        sql = (
+            "INSERT INTO titan_idempotency SELECT ('old ' || n)::bytea, '', 1, 1, 1, 1"
+            f" FROM generate_series(1, {number}) AS n"
+        )
+        await trio.to_thread.run_sync(self._server.psql, sql, self._database)
+
     def assert_sound(self) -> None:
         assert_no_row_without_its_document(self._server, self._database)
         assert_files_are_whole(self._server, self._database)
 
 
-class ReplicatedBackend(PostgresBackend):
-    """Each store is one session, which reads from a standby whenever that shows what it has seen."""
-
-    def __init__(self, server: Postgres, database: str, standby: Postgres) -> None:
-        super().__init__(server, database)
-        self._standby = standby
-
-    @asynccontextmanager
-    async def open(self):
-        async with opened_session(self._server.url(self._database), self._standby.url(self._database)) as store:
-            yield store
-
-
 BACKENDS = ("sqlite", "postgres")
 
-SESSIONS = ("test_documents", "test_marks", "test_model")
-"""What is also tested as one session beside a replica: what it reads has to be as if it read the primary."""
 
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "backend" in metafunc.fixturenames:
-        is_for_sessions = metafunc.module.__name__.rpartition(".")[2] in SESSIONS
-        metafunc.parametrize("backend", (*BACKENDS, "replicated") if is_for_sessions else BACKENDS, indirect=True)
-
-
-@pytest.fixture(scope="session")
-def standby(postgres: Postgres) -> Iterator[Postgres]:
-    made = postgres.standby(synchronous=False)
-    yield made
-    made.remove()
-
-
-@pytest.fixture
-def backend(request, tmp_path):
-    made: Backend
+@contextmanager
+def made(name: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Backend]:
+    """One of BACKENDS with a fresh database, which must be sound at the end."""
+    backend: Backend
     with ExitStack() as stack:
-        if request.param == "replicated":
-            server, standby = request.getfixturevalue("postgres"), request.getfixturevalue("standby")
-            made = ReplicatedBackend(server, stack.enter_context(fresh_postgres(server)), standby)
-        elif request.param == "postgres":
+        if name == "postgres":
             server = request.getfixturevalue("postgres")
-            made = PostgresBackend(server, stack.enter_context(fresh_postgres(server)))
+            backend = PostgresBackend(server, stack.enter_context(fresh_postgres(server)))
         else:
-            made = SqliteBackend(tmp_path)
-        yield made
-        made.assert_sound()
+            backend = SqliteBackend(folder)
+        yield backend
+        backend.assert_sound()
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request, tmp_path):
+    with made(request.param, request, tmp_path) as backend:
+        yield backend
 
 
 @pytest.fixture

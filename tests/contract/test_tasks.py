@@ -1,20 +1,28 @@
-"""What the store keeps for leaders' tasks: one run a period, whoever leads, and nothing of a deposed leader's."""
+"""What the store keeps for leaders' tasks: one run a period, whoever leads, and nothing of a deposed leader's.
 
-import json
-from dataclasses import replace
+The stand-in that tests of the actors use (`tests.support.memory_tasks`) keeps the same promise.
+"""
 
 import pytest
 import trio
 
+from tests.contract.conftest import BACKENDS, made
 from tests.support.fenced import ROLE, fence
-from tests.support.store_documents import document, submodel
-from titan.store.codes import term
-from titan.store.contract import Created, Deposed, Fence, Field, Idempotency, Kind, Store, Term, WriteMode
-from titan.store.tasks import Begun, Expiring, Figure, NotDue, Outcome, TaskRecord
+from tests.support.memory_tasks import MemoryBackend
+from titan.store.contract import Deposed, Fence, Store
+from titan.store.tasks import Begun, Figure, NotDue, Outcome, TaskRecord
 
 TASK = "blob-cleanup"
 HOUR_S = 3600.0
-KEPT_S = 24 * 3600
+
+
+@pytest.fixture(params=(*BACKENDS, "memory"))
+def backend(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryBackend()
+    else:
+        with made(request.param, request, tmp_path) as backend:
+            yield backend
 
 
 async def begin(store: Store, term: Fence, *, every_s: float = HOUR_S, name: str = TASK) -> Begun | NotDue:
@@ -84,11 +92,7 @@ async def end_with_figures(store: Store, term: Fence) -> None:
     await store.tasks.end(TASK, Outcome.SUCCEEDED, "", due_in_s=1, figures=figures, fence=term)
 
 
-async def expire(store: Store, term: Fence) -> int:
-    return await store.tasks.expire(Expiring.IDEMPOTENCY_KEY, fence=term)
-
-
-@pytest.mark.parametrize("effect", [begin, end_with_figures, expire])
+@pytest.mark.parametrize("effect", [begin, end_with_figures])
 async def test_a_deposed_leader_notes_nothing(store, effect):
     old = await fence(store)
     await begin(store, old)
@@ -203,58 +207,6 @@ async def test_figures_come_with_the_end_of_a_run_and_replace_all_before(store):
     await begin(store, term)
     await end(store, term)
     assert len(await store.tasks.figures()) == 2
-
-
-def with_semantic_id(number: int, *semantic_ids: str):
-    made = submodel(f"urn:{number}")
-    return replace(made, terms=frozenset(Term(Field.SEMANTIC_ID, each) for each in semantic_ids))
-
-
-async def test_what_there_is_is_counted(store):
-    empty = await store.tasks.count(templates=2)
-    assert (dict(empty.documents), empty.templates, empty.other_templates) == (dict.fromkeys(Kind, 0), [], 0)
-    assert (empty.files, empty.file_bytes, empty.outbox_changes) == (0, 0, 0)
-    for number in range(3):
-        await store.write(document(f"urn:shell:{number}"), WriteMode.CREATE)
-    for number, semantic_ids in enumerate(["ab", "ab", "b", "bc", "d", ""]):
-        await store.write(with_semantic_id(number, *semantic_ids), WriteMode.CREATE)
-    await store.delete(Kind.SHELL, "urn:shell:0")
-    async with store.blobs.upload() as upload:
-        await upload.write(bytes(1000))
-        await upload.finish()
-    counts = await store.tasks.count(templates=2)
-    assert dict(counts.documents) == {Kind.SHELL: 2, Kind.SUBMODEL: 6, Kind.CONCEPT_DESCRIPTION: 0}
-    digests = [term(Term(Field.SEMANTIC_ID, each))[1] for each in "ba"]
-    assert [(each.digest, each.submodels) for each in counts.templates] == list(zip(digests, (4, 2), strict=True))
-    assert [json.loads(each.sample or b"") for each in counts.templates] == [{"id": "urn:0"}, {"id": "urn:0"}]
-    assert counts.other_templates == 2
-    assert (counts.files, counts.file_bytes, counts.outbox_changes) == (1, 1000, 10)
-    assert counts.store_bytes > empty.store_bytes
-
-
-async def test_a_sample_that_is_large_is_left_out(store):
-    large = replace(with_semantic_id(1, "x"), header=json.dumps({"id": "urn:1", "text": "x" * 100_000}).encode())
-    await store.write(large, WriteMode.CREATE)
-    [template] = (await store.tasks.count(templates=5)).templates
-    assert (template.submodels, template.sample) == (1, None)
-
-
-async def test_idempotency_records_expire_a_day_after_they_came_and_not_before(store, backend):
-    async def write(number: int) -> object:
-        key = Idempotency(b"%032d" % number, b"request")
-        return await store.write(document(f"urn:{number}"), WriteMode.CREATE, idempotency=key)
-
-    for number in range(3):
-        await write(number)
-    term = await fence(store)
-    await backend.age_idempotency_records(KEPT_S - 60)
-    assert await store.tasks.expire(Expiring.IDEMPOTENCY_KEY, fence=term) == 0
-    await write(3)
-    await backend.age_idempotency_records(61)
-    assert await store.tasks.expire(Expiring.IDEMPOTENCY_KEY, fence=term) == 3
-    assert await store.tasks.expire(Expiring.IDEMPOTENCY_KEY, fence=term) == 0
-    await store.delete(Kind.SHELL, "urn:0")
-    assert isinstance(await write(0), Created)
 
 
 async def test_every_task_has_a_row_of_its_own(store):

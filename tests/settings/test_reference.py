@@ -56,7 +56,7 @@ PROPERTIES = {
 }
 """What a section derives from its settings counts as reading them."""
 
-READ_AT_LOAD = {"security.allow_anonymous", "sync.allowed_hosts", "sync.allowed_networks", "sync.sources"}
+READ_AT_LOAD = {"security.allow_anonymous", "sync.allowed_hosts", "sync.allowed_networks"}
 """Decided where settings are checked against each other."""
 
 

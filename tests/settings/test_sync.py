@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from titan import settings_checks
 from titan.settings import Settings, all_settings
 from titan.settings_load import SettingsError, load
 from titan.settings_sync import SyncSource
@@ -18,11 +17,6 @@ from titan.store.contract import Kind
 SOURCES = next(setting for setting in all_settings() if setting.path == "sync.sources")
 ENTRY = {"name": "plant-b", "url": "https://aas.plant-b.example/api/v3.1/"}
 VARIABLE = "TITAN_SYNC__SOURCES"
-
-
-@pytest.fixture(autouse=True)
-def _as_if_built(monkeypatch):
-    monkeypatch.setattr(settings_checks, "SYNC_RUNS", True)
 
 
 def sources(*entries: Mapping[str, object], **environ: str) -> tuple[SyncSource, ...]:
@@ -40,11 +34,6 @@ def the_problem(value: object, **environ: str) -> str:
         load({VARIABLE: text, **environ})
     (problem,) = caught.value.problems
     return problem
-
-
-def test_until_the_leader_has_the_task_sources_are_refused(monkeypatch):
-    monkeypatch.setattr(settings_checks, "SYNC_RUNS", False)
-    assert the_problem([ENTRY]) == "sync.sources: external sync is not built yet (a later part); unset it"
 
 
 def test_the_same_entry_from_the_environment_and_from_the_file(tmp_path):

@@ -64,7 +64,7 @@ async def test_no_child_may_take_longer_to_stop_than_the_check_of_the_hard_deadl
 def drawing(node: Child | Supervisor, indent: str = "", branch: str = "") -> Iterator[str]:
     """Draw a tree as the README shows it."""
     kind = node.strategy.value if isinstance(node, Supervisor) else node.restart.value
-    yield f"{branch + node.name:<20} {kind:<13} {node.why}"
+    yield f"{branch + node.name:<32} {kind:<13} {node.why}"
     below = node.children if isinstance(node, Supervisor) else ()
     for child in below:
         last = child is below[-1]

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from titan.http.observe import RequestRecord
-from titan.telemetry import metrics
+from titan.telemetry import metrics, task_metrics
 from titan.telemetry.health import CheckResult, Status
 from titan.telemetry.metrics import ActorState, Metrics
 from titan.telemetry.requests import MAX_PATH_CHARS, RequestTelemetry
@@ -29,6 +29,15 @@ def complete() -> Metrics:
     made.watch_caches(requests=lambda: {("memory", "hit"): 3}, memory_bytes=lambda: 4096, feed_lag_s=lambda: 0.1)
     made.watch_replica(lambda: 0.25)
     made.watch_leadership(lambda: {"cleanup-worker": (True, 7), "external-sync": (False, 3)})
+    task_metrics.watch_tasks(
+        made.registry,
+        ["blob-cleanup"],
+        last_success=lambda: {"blob-cleanup": 1_700_000_000.5},
+        figures=lambda: {
+            described: [(("x",) * len(described.labels), float(number))]
+            for number, described in enumerate(task_metrics.FIGURES)
+        },
+    )("blob-cleanup", "failed", 0.2)
     return made
 
 
@@ -130,6 +139,16 @@ def test_the_lag_of_a_replica_is_absent_while_unknown():
     assert value(made, "pg_replica_lag_seconds") == 0
     figures.pop(0)
     assert value(made, "pg_replica_lag_seconds") is None
+
+
+def test_a_tasks_runs_are_there_before_the_first_and_counted_by_outcome():
+    made = complete()
+    labels = {"task": "blob-cleanup"}
+    assert value(made, "titan_leader_task_runs_total", **labels, outcome="succeeded") == 0
+    assert value(made, "titan_leader_task_runs_total", **labels, outcome="failed") == 1
+    assert value(made, "titan_leader_task_duration_seconds_sum", **labels) == 0.2
+    assert value(made, "titan_leader_task_last_success_timestamp_seconds", **labels) == 1_700_000_000.5
+    assert value(made, "titan_submodels", template="x") == 1
 
 
 def test_two_registries_know_nothing_of_each_other():

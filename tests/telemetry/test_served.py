@@ -12,7 +12,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.documents import reference
 from tests.support.server import Server, clean_environment, serving
+from tests.support.waiting import wait_until
 from titan.telemetry import metrics
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -80,7 +82,15 @@ def test_actors_and_the_start_are_lines_of_their_own(server):
 
 
 def test_every_metric_that_is_served_is_documented_and_the_other_way_round(server):
-    httpx.get(f"{server.url}/shells")
+    submodel = {"modelType": "Submodel", "id": "urn:s", "semanticId": reference("urn:t")}
+    httpx.post(f"{server.url}/submodels", json=submodel).raise_for_status()
+    subprocess.run(
+        [sys.executable, "-m", "titan", "tasks", "run", "metrics-aggregation", "--wait", "20"],
+        env=clean_environment({"TITAN_DATA_DIR": str(server.data_dir)}),
+        timeout=30,
+        check=True,
+    )
+    wait_until(lambda: "titan_submodels{" in httpx.get(f"{server.url}/metrics").text, what="what was counted")
     text = httpx.get(f"{server.url}/metrics").text
     found = {
         f"{family.name}_total" if family.type == "counter" else family.name: {
@@ -91,7 +101,13 @@ def test_every_metric_that_is_served_is_documented_and_the_other_way_round(serve
         if not family.name.startswith("process_")
     }
     documented = {metric.name: set(metric.labels) for metric in metrics.ALL}
-    optional = (metrics.TLS_EXPIRY, metrics.RATE_LIMIT, metrics.REPLICA_LAG, metrics.REDIS_CLIENTS)
+    optional = (
+        metrics.TLS_EXPIRY,
+        metrics.RATE_LIMIT,
+        metrics.REPLICA_LAG,
+        metrics.REDIS_CLIENTS,
+        metrics.SYNC_DOCUMENTS,
+    )
     absent = (*optional, *metrics.POSTGRES_ONLY)  # not configured
     for metric in absent:
         del documented[metric.name]

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "Write documents of the store to files.",
     "validate": "Check files against the metamodel, without a server.",
     "db": "Look after the store: migrations, check, backup, restore.",
+    "tasks": "Show the leader's tasks and their runs; ask for one now.",
     "config": "Check and show the settings.",
     "status": "Show the supervision tree of a running server.",
     "check-health": "Ask a running server whether it lives or is ready.",

@@ -125,8 +125,11 @@ class Tasks(Protocol):
         """Return what is known of every task that was ever begun or asked for, by name."""
         ...
 
-    async def request(self, names: Sequence[str]) -> None:
-        """Ask for a run of each of these tasks, whoever leads; anybody may."""
+    async def request(self, names: Sequence[str]) -> int:
+        """Ask for a run of each of these tasks, whoever leads; anybody may. Return the time of it.
+
+        A run that began at that time or later is the one.
+        """
         ...
 
     async def begin(self, name: str, *, every_s: float, fence: Fence) -> Begun | NotDue:

@@ -1,12 +1,12 @@
 """Every metric of the server: declared in one table, kept in a registry of its own that is passed around.
 
 Label values are bounded: operations come from the operation table, methods from a fixed set, statuses are numbers,
-actors and dependencies are those of the tree. Nothing a client sends becomes a label.
+actors and dependencies are those of the tree, tasks those of the settings. Nothing a client sends becomes a label, but
+for the most frequent semantic ids, which are few and short.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from platform import python_version
 
 import prometheus_client
@@ -15,6 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from titan.telemetry import task_metrics
+from titan.telemetry.described import Collected, Described, Kind
 from titan.telemetry.health import CheckResult
 from titan.version import __version__
 
@@ -26,24 +28,6 @@ POOL_WAIT_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that have a label of their own; any other one, which a client may invent, counts as `other`."""
-
-
-class Kind(StrEnum):
-    """How a metric behaves."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A metric as operators see it."""
-
-    name: str
-    kind: Kind
-    meaning: str
-    labels: tuple[str, ...] = ()
 
 
 REQUESTS = Described(
@@ -162,6 +146,7 @@ ALL: tuple[Described, ...] = (
     REPLICA_LAG,
     REDIS_CLIENTS,
     SYNC_DOCUMENTS,
+    *task_metrics.ALL,
 )
 
 
@@ -216,7 +201,7 @@ class Metrics:
                 family.add_metric((name,), float(check.is_there))
             yield family
 
-        self.registry.register(_Collected(collect))
+        self.registry.register(Collected(collect))
 
     def watch_actors(self, actors: Callable[[], Iterable[ActorState]]) -> None:
         """Show every actor of the tree at each scrape."""
@@ -229,7 +214,7 @@ class Metrics:
                 restarts.add_metric((actor.path,), actor.restarts)
             yield from (up, restarts)
 
-        self.registry.register(_Collected(collect))
+        self.registry.register(Collected(collect))
 
     def watch_leadership(self, roles: Callable[[], Mapping[str, tuple[bool, int]]]) -> None:
         """Show of every role whether this instance leads, and the number of its newest term."""
@@ -242,7 +227,7 @@ class Metrics:
                 epoch.add_metric((role,), number)
             yield from (status, epoch)
 
-        self.registry.register(_Collected(collect))
+        self.registry.register(Collected(collect))
 
     def watch_certificate(self, expiry: Callable[[], float]) -> None:
         """Show when the certificate in use ends (seconds since the epoch)."""
@@ -258,7 +243,7 @@ class Metrics:
         def collect() -> Iterator[Metric]:
             yield CounterMetricFamily(LOG_DROPPED.name, LOG_DROPPED.meaning, value=dropped())
 
-        self.registry.register(_Collected(collect))
+        self.registry.register(Collected(collect))
 
     def watch_pool(self, available: Callable[[], float], size: Callable[[], float]) -> Callable[[float], None]:
         """Show the pool of PostgreSQL connections; return what is told of each wait, from any thread."""
@@ -308,7 +293,7 @@ class Metrics:
                 family.add_metric((tier, outcome), count)
             yield family
 
-        self.registry.register(_Collected(collect))
+        self.registry.register(Collected(collect))
         _gauge(self.registry, CACHE_BYTES, memory_bytes)
         _gauge(self.registry, FEED_LAG, feed_lag_s)
 
@@ -324,16 +309,6 @@ class Metrics:
         if label == method:  # an invented method would let a client fill the memory
             self._counters[method, operation, status] = counter
         return counter, histogram
-
-
-class _Collected(Collector):
-    """Metrics made anew at each scrape."""
-
-    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
-        self._collect = collect
-
-    def collect(self) -> Iterator[Metric]:
-        return self._collect()
 
 
 class _Known(Collector):

@@ -18,8 +18,10 @@ SELECT name, due_ms, requested_ms, started_ms, is_running, ended_ms, outcome, de
 FROM titan_task ORDER BY name
 """
 _REQUEST = f"""
-INSERT INTO titan_task (name, due_ms, requested_ms) SELECT name, {NOW_MS}, {NOW_MS} FROM unnest($1::text[]) AS name
+INSERT INTO titan_task (name, due_ms, requested_ms)
+SELECT name, now_ms, now_ms FROM (SELECT {NOW_MS} AS now_ms) AS now, unnest($1::text[]) AS name
 ON CONFLICT (name) DO UPDATE SET requested_ms = excluded.requested_ms
+RETURNING requested_ms
 """
 _ENTER = f"INSERT INTO titan_task (name, due_ms) VALUES ($1, {NOW_MS}) ON CONFLICT DO NOTHING"
 _SEE = f"""
@@ -68,9 +70,10 @@ class PostgresTasks:
         """Return what is known of every task."""
         return [TaskRecord(**{**row, "outcome": _outcome(row["outcome"])}) for row in await self._use(_read, _LOOK)]
 
-    async def request(self, names: Sequence[str]) -> None:
+    async def request(self, names: Sequence[str]) -> int:
         """Ask for a run of each of these tasks."""
-        await self._use(_request, names)
+        requested_ms: int = await self._use(_request, names)
+        return requested_ms
 
     async def begin(self, name: str, *, every_s: float, fence: Fence) -> Begun | NotDue:
         """Begin a run if it is due."""
@@ -111,10 +114,12 @@ async def _read(session: Session, sql: str) -> Sequence[Row]:
     return await session.read_rows(sql)
 
 
-async def _request(session: Session, names: Sequence[str]) -> None:
+async def _request(session: Session, names: Sequence[str]) -> int:
     await session.begin()
-    await session.row(_REQUEST, sorted(set(names)))  # in one order, so that two of them do not wait for each other
+    row = await session.row(_REQUEST, sorted(set(names)))  # in one order, so that no two wait for each other
+    assert row is not None
     await session.commit()
+    return int(row["requested_ms"])
 
 
 async def _begin(session: Session, name: str, every_ms: int, fence: Fence) -> Begun | NotDue:

@@ -26,7 +26,7 @@ def request(db: sqlite3.Connection, now_ms: int, names: Sequence[str]) -> Reply:
         " ON CONFLICT (name) DO UPDATE SET requested_ms = ?2",
         [(name, now_ms) for name in names],
     )
-    return (wire.TASK_NOTED,)
+    return (wire.TASK_NOTED, now_ms)
 
 
 def begin(db: sqlite3.Connection, now_ms: int, name: str, every_ms: int) -> Reply:

@@ -31,9 +31,11 @@ class SqliteTasks:
         """Return what is known of every task."""
         return [_record(*row) for row in await self._read(task_rows.look)]
 
-    async def request(self, names: Sequence[str]) -> None:
+    async def request(self, names: Sequence[str]) -> int:
         """Ask for a run of each of these tasks."""
-        await self._ask(wire.TASK_REQUEST, tuple(names))
+        reply = await self._ask(wire.TASK_REQUEST, tuple(names))
+        requested_ms: int = reply[1]
+        return requested_ms
 
     async def begin(self, name: str, *, every_s: float, fence: Fence) -> Begun | NotDue:
         """Begin a run if it is due."""
