@@ -9,13 +9,11 @@ from supervisors.kernel import Supervisor
 from supervisors.tasks import Tasks
 from titan.coordination.candidate import Candidate
 from titan.coordination.election import Election
+from titan.coordination.roles import ROLES
 from titan.coordination.standing import Standing
 from titan.coordination.timings import Timings
 from titan.store.contract import Store
 from titan.telemetry.log import Log
-
-ROLES = ("cleanup-worker", "external-sync")
-"""Every role that an instance stands for (interfaces: leader tasks)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.settings": "titan.coordination titan.printable titan.redis titan.store titan.sync",
         "titan.reference": "titan.settings titan.telemetry",
         "titan.tasks": "titan.model titan.printable titan.settings titan.store titan.sync",
-        "titan.cli": "titan.exits titan.model titan.printable titan.settings titan.store titan.tasks titan.version",
+        "titan.cli": "titan.coordination titan.exits titan.model titan.printable titan.redis titan.settings titan.store"
+        " titan.tasks titan.version",
         "titan.__main__": "titan.cli",
         "supervisors.kernel": "",
         "supervisors.signals": "",

@@ -106,7 +106,8 @@ def _tree(instance: Server) -> dict[str, Any]:
 
 
 def _restarts(node: dict[str, Any]) -> int:
-    return int(node["restarts"]) + sum(map(_restarts, node["children"]))
+    """Add up restarts, without those of terms of leadership: a term may end, and the next one begins anew."""
+    return int(node["restarts"]) + sum(_restarts(child) for child in node["children"] if child["name"] != "leadership")
 
 
 @contextlib.contextmanager

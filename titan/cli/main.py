@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "db": "Look after the store: migrations, check, backup, restore.",
     "tasks": "Show the leader's tasks and their runs; ask for one now.",
     "config": "Check and show the settings.",
+    "leader": "Show who leads, and hand over on purpose.",
     "status": "Show the supervision tree of a running server.",
     "check-health": "Ask a running server whether it lives or is ready.",
 }

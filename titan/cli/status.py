@@ -15,6 +15,7 @@ PATH = "/system/tree"
 
 COLOURS = {
     "running": "green",
+    "standby": "green",
     "starting": "cyan",
     "backoff": "yellow",
     "stopping": "yellow",

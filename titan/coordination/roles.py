@@ -1,0 +1,3 @@
+"""The roles that an instance stands for (interfaces: leader tasks)."""
+
+ROLES = ("cleanup-worker", "external-sync")
