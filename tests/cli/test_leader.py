@@ -1,9 +1,11 @@
 """`titan leader` as an operator sees it, beside running servers: who leads, and handing over."""
 
 import json
+from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Titan
 from tests.support.leaders import QUICK, leader, wait_for_leader
 from tests.support.postgres import running_server
 from tests.support.redis import running_redis
@@ -25,7 +27,7 @@ def settings(request, monkeypatch, postgres, database):
         yield made
 
 
-def shown(titan, code=0):
+def shown(titan: Titan, code: int = 0) -> dict[str, Any]:
     ended = titan("leader", "status", "--json")
     assert ended.code == code, ended.err
     return {row["role"]: row for row in json.loads(ended.out)}

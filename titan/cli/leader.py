@@ -53,7 +53,7 @@ class Shown:
 
 @click.group()
 def command() -> None:
-    """Show who leads in which role, and hand over on purpose.
+    """Show who leads, and hand over on purpose.
 
     \b
     Example:
