@@ -68,13 +68,14 @@ def tree(instance: Instance) -> Supervisor:
                 name="leadership",
                 strategy=Strategy.ONE_FOR_ONE,
                 why="work that one instance at a time does; starts last and stops first, so that another takes over",
-                children=tuple(map(_role, instance.roles)),
+                children=tuple(map(role_of, instance.roles)),
             ),
         ),
     )
 
 
-def _role(role: Role) -> Supervisor:
+def role_of(role: Role) -> Supervisor:
+    """Return the part of the tree that stands for a role."""
     return Supervisor(
         name=role.name,
         strategy=Strategy.REST_FOR_ONE,

@@ -78,9 +78,13 @@ class LeaseActor:
         return run
 
     def _depose(self, ctx: Context, error: Deposed) -> None:
-        """End the term because a newer one has begun."""
+        """End the term because a newer one has begun, and leave the role to that one for the length of a lease.
+
+        Where an election is split, each half would else take the role from the other without end.
+        """
         assert ctx.leash is not None
         self._why = self._why or str(error)
+        self._stand_back(self._candidate.timings.ttl_s)
         ctx.leash.cut()
 
     async def _begin(self) -> tuple[float, int]:
@@ -92,7 +96,7 @@ class LeaseActor:
             if begun is not None:
                 return begun
             await self._candidate.release()
-            self._stand_back()
+            self._stand_back(self._candidate.timings.stand_back_s)
 
     async def _begin_within(self, until: float) -> tuple[float, int] | None:
         with trio.CancelScope(deadline=until):
@@ -121,11 +125,11 @@ class LeaseActor:
         with trio.move_on_after(RELEASE_S, shield=True):
             await self._candidate.release()
         if self._why in (End.ASKED, End.UNFIT):
-            self._stand_back()
+            self._stand_back(self._candidate.timings.stand_back_s)
 
-    def _stand_back(self) -> None:
-        """Leave it to others for a moment."""
-        self._stands_back_until = trio.current_time() + self._candidate.timings.stand_back_s
+    def _stand_back(self, seconds: float) -> None:
+        """Leave it to others for so long."""
+        self._stands_back_until = trio.current_time() + seconds
 
 
 def _first(group: BaseExceptionGroup[Deposed]) -> Deposed:

@@ -16,7 +16,9 @@ from titan.store.migrations import on_postgres
 from titan.store.postgres.url import parse
 
 POOL_SIZE = 8
-_PROBES = 1  # connections of an instance besides its pool
+_PROBES = 2  # connections of an instance besides its pool: to look at the server, and to follow the changes
+
+_ITS_END = "LeashRanOut"
 
 _numbers = itertools.count()
 
@@ -106,8 +108,9 @@ def _tree(instance: Server) -> dict[str, Any]:
 
 
 def _restarts(node: dict[str, Any]) -> int:
-    """Add up restarts, without those of terms of leadership: a term may end, and the next one begins anew."""
-    return int(node["restarts"]) + sum(_restarts(child) for child in node["children"] if child["name"] != "leadership")
+    """Count them; a term of office that ends with its lease is none, as long as nothing in it failed."""
+    is_term = node["path"].startswith("titan/leadership") and (node["last_error"] or _ITS_END).startswith(_ITS_END)
+    return (0 if is_term else int(node["restarts"])) + sum(map(_restarts, node["children"]))
 
 
 @contextlib.contextmanager

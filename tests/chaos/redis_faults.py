@@ -8,12 +8,14 @@ import http.client
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.chaos.installation import Installation
-from tests.chaos.round import Fault, Readiness
+from tests.chaos.round import Fault, Readiness, Report
 from tests.support.redis import RedisServer
+from tests.support.redis_cluster import Cluster
+from tests.support.redis_sentinel import Watched
 from tests.support.waiting import wait_until
 
 NOTICED_S = 2.0
@@ -26,12 +28,10 @@ class RedisFault(Fault):
     readiness = Readiness.KEPT
     held_s = 2.5  # more than two attempts to connect
 
-    def __init__(self, redis: RedisServer) -> None:
-        self.redis = redis
-        self.noticed_s = 0.0
-        self.back_s = 0.0
-        self.told: list[dict[str, Any]] = []
-        """What readiness said of Redis, for each instance, once it was away."""
+    noticed_s = 0.0
+    back_s = 0.0
+    told: Sequence[dict[str, Any]] = ()
+    """What readiness said of Redis, for each instance, once it was away."""
 
     def begin(self, on: Installation) -> None:
         """Let it happen, and wait until every instance has said so."""
@@ -56,13 +56,15 @@ class RedisFault(Fault):
     def mend(self) -> None:
         """Undo it; from its return on Redis answers."""
 
-    def findings(self, *, lag_s: float) -> list[str]:
-        """Return what was not as promised; `lag_s` is what this machine may have added."""
+    def findings(self, report: Report) -> list[str]:
+        """See `Fault`."""
         found = []
-        if self.noticed_s > NOTICED_S + lag_s:
+        if report.exceeds(self.noticed_s, NOTICED_S):
             found.append(f"degraded only after {self.noticed_s:.2f} s")
-        if self.back_s > BACK_S + lag_s:
+        if report.exceeds(self.back_s, BACK_S):
             found.append(f"ready only {self.back_s:.2f} s after Redis was back")
+        if report.refused > report.requests / 1000:
+            found.append(f"{report.refused} of {report.requests} requests were refused")
         found += [
             f"readiness does not say that Redis is away and why: {check}"
             for check in self.told
@@ -109,22 +111,61 @@ class RedisKilled(RedisFault):
     title = "Redis killed (-9)"
     says = "Connection refused"
 
+    def __init__(self, redis: RedisServer) -> None:
+        self._redis = redis
+
     def harm(self) -> None:
-        self.redis.kill()
+        self._redis.kill()
 
     def mend(self) -> None:
-        self.redis.start()
+        self._redis.start()
 
 
-class RedisFrozen(RedisFault):
+class RedisFrozen(RedisKilled):
     title = "Redis frozen (SIGSTOP)"
     says = "no answer in time"
 
     def harm(self) -> None:
-        self.redis.freeze()
+        self._redis.freeze()
 
     def mend(self) -> None:
-        self.redis.thaw()
+        self._redis.thaw()
+
+
+class SentinelsFailOver(RedisFault):
+    """The master dies and the Sentinels make another server the master; nobody tells the instances."""
+
+    title = "Redis' master killed, Sentinels fail over"
+    held_s = 0.0
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._old = watched.master
+
+    def harm(self) -> None:
+        self._old = self._watched.master
+        self._old.kill()
+
+    def mend(self) -> None:
+        self._watched.wait_for_another_master(self._old)
+
+
+class ClusterNodeLost(RedisFault):
+    """A master dies and its replica takes over."""
+
+    title = "a master of the Redis cluster killed, its replica takes over"
+    held_s = 0.0
+
+    def __init__(self, nodes: Cluster) -> None:
+        self._nodes = nodes
+        self._lost = nodes.masters()[0]
+
+    def harm(self) -> None:
+        self._lost = self._nodes.masters()[0]
+        self._lost.kill()
+
+    def mend(self) -> None:
+        self._nodes.wait_for_another_master(self._lost)
 
 
 class BothAway(Fault):

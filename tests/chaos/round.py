@@ -69,6 +69,10 @@ class Fault(ABC):
     def end(self, on: Installation) -> None:
         """Undo it; from its return on the database accepts again."""
 
+    def findings(self, report: "Report") -> list[str]:
+        """Return what was not as this fault alone promises."""
+        return []
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -154,6 +158,7 @@ def play(
     if fault.says and not re.search(fault.says, report.log):
         report.findings.append(f"the log does not say {fault.says!r}")
     _judge_processes(report, fault, on, pids, restarts)
+    report.findings += fault.findings(report)
     return report
 
 

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from tests.chaos import faults, rollout, rooted
+from tests.chaos import faults, redis_faults, rollout, rooted
 from tests.chaos.controls import CONTROLS, Control, missed
 from tests.chaos.installation import Installation, installed
+from tests.chaos.redis_rigs import with_cluster, with_redis, with_sentinels
 from tests.chaos.rigs import named, pair, plain, routed, small_data, small_log
 from tests.chaos.round import FULL, Fault, Report, play
 from tests.support.postgres import running_server
@@ -180,6 +181,30 @@ SCENARIOS: Mapping[str, Scenario] = {
         lambda rig: rig.installation,
         lambda rig, _: [rooted.LogDiskFull(rig.disk)],
         needs="mount",
+    ),
+    "redis": Faulty(
+        "Redis killed, frozen, away together with PostgreSQL",
+        with_redis,
+        lambda rig: rig.installation,
+        lambda rig, rng: [
+            redis_faults.RedisKilled(rig.redis),
+            redis_faults.RedisFrozen(rig.redis),
+            redis_faults.BothAway(rig.redis, redis_first=rng.random() < 0.5),
+        ],
+    ),
+    "redis-sentinel": Faulty(
+        redis_faults.SentinelsFailOver.title,
+        with_sentinels,
+        lambda rig: rig.installation,
+        lambda rig, _: [redis_faults.SentinelsFailOver(rig.redis)],
+        lasts=False,
+    ),
+    "redis-cluster": Faulty(
+        redis_faults.ClusterNodeLost.title,
+        with_cluster,
+        lambda rig: rig.installation,
+        lambda rig, _: [redis_faults.ClusterNodeLost(rig.redis)],
+        lasts=False,
     ),
     "any": Faulty(
         "any of these, one after the other", plain, _alone, lambda _, rng: [rng.choice(_ANY)() for _ in range(3)]

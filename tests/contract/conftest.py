@@ -19,6 +19,7 @@ from tests.support.postgres_store import (
 from tests.support.postgres_store import (
     fresh_database as fresh_postgres,
 )
+from tests.support.session_store import opened_session
 from tests.support.sqlite_files import fresh_database
 from titan.store.contract import Store
 from titan.store.sqlite.check import findings
@@ -90,15 +91,47 @@ class PostgresBackend:
         assert_files_are_whole(self._server, self._database)
 
 
+class ReplicatedBackend(PostgresBackend):
+    """Each store is one session, which reads from a standby whenever that shows what it has seen."""
+
+    def __init__(self, server: Postgres, database: str, standby: Postgres) -> None:
+        super().__init__(server, database)
+        self._standby = standby
+
+    @asynccontextmanager
+    async def open(self):
+        async with opened_session(self._server.url(self._database), self._standby.url(self._database)) as store:
+            yield store
+
+
 BACKENDS = ("sqlite", "postgres")
+
+SESSIONS = ("test_documents", "test_marks", "test_model")
+"""What is also tested as one session beside a replica: what it reads has to be as if it read the primary."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        is_for_sessions = metafunc.module.__name__.rpartition(".")[2] in SESSIONS
+        metafunc.parametrize("backend", (*BACKENDS, "replicated") if is_for_sessions else BACKENDS, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def standby(postgres: Postgres) -> Iterator[Postgres]:
+    made = postgres.standby(synchronous=False)
+    yield made
+    made.remove()
 
 
 @contextmanager
 def made(name: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Backend]:
-    """One of BACKENDS with a fresh database, which must be sound at the end."""
+    """One of them by its name, with a fresh database, which must be sound at the end."""
     backend: Backend
     with ExitStack() as stack:
-        if name == "postgres":
+        if name == "replicated":
+            server, standby = request.getfixturevalue("postgres"), request.getfixturevalue("standby")
+            backend = ReplicatedBackend(server, stack.enter_context(fresh_postgres(server)), standby)
+        elif name == "postgres":
             server = request.getfixturevalue("postgres")
             backend = PostgresBackend(server, stack.enter_context(fresh_postgres(server)))
         else:
@@ -107,7 +140,7 @@ def made(name: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Ba
         backend.assert_sound()
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture
 def backend(request, tmp_path):
     with made(request.param, request, tmp_path) as backend:
         yield backend

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,49 @@ async def test_a_call_that_takes_too_long_by_itself_is_ended(server):
         with pytest.raises(RedisAway):
             await it.redis.run(many)
         assert time.monotonic() - began < 0.5
+
+
+async def test_a_thread_that_stood_still_does_not_take_redis_for_away(server):
+    """Redis answered in time; nobody was there to take it."""
+
+    async def stand_still() -> None:
+        time.sleep(0.6)  # noqa: ASYNC251  (what a garbage collection of a huge heap or a starved machine does)
+
+    async with opened_redis(server.url(), limits=REAL) as it:
+        for _ in range(3):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(it.island.run, stand_still)
+                with suppress(RedisAway):
+                    await it.redis.run(get, "a")
+            await trio.sleep(0.3)
+        assert await it.redis.run(get, "a") is None
+        assert it.lines == ["redis up: single"]
+
+
+@pytest.mark.parametrize(
+    "said", [b"nonsense\r\n", b"*3\r\n$99999999999\r\n", b"+PONG\r\n" * 9, b"$-5\r\nx", b":x\r\n", b""]
+)
+async def test_a_server_that_talks_nonsense_is_away(said):
+    async def talk(stream: trio.SocketStream) -> None:
+        async with stream:
+            while await stream.receive_some(10_000):
+                await stream.send_all(said)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(
+            trio.serve_tcp,
+            talk,
+            0,
+        )
+        port = listeners[0].socket.getsockname()[1]
+        async with opened_redis(
+            f"redis://127.0.0.1:{port}", limits=Limits(connect_s=0.2, retry_s=(0.1, 0.14)), ready=False
+        ) as it:
+            await it.wait(Status.DEGRADED, within_s=2)
+            await trio.sleep(0.5)
+            assert it.redis.down_because is not None
+            it.assert_no_exit()
+        nursery.cancel_scope.cancel()
 
 
 def test_without_redis_its_driver_is_not_even_imported():

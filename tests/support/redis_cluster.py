@@ -82,6 +82,21 @@ class Cluster:
         running = [node for node in self.nodes if node.is_running]
         wait_until(lambda: all(map(is_ok, running)), within_s=30, what="the cluster")
 
+    def wait_for_another_master(self, than: RedisServer) -> None:
+        """Return once every node knows that another one has a lost master's slots."""
+
+        def has_taken_over(node: RedisServer) -> bool:
+            lines = node.cli("CLUSTER", "NODES").splitlines()
+            lost = next(line for line in lines if f":{than.port}@" in line)
+            return (
+                " master,fail " in lost
+                and lost.endswith("connected")
+                and "cluster_state:ok" in node.cli("CLUSTER", "INFO")
+            )
+
+        running = [node for node in self.nodes if node.is_running]
+        wait_until(lambda: all(map(has_taken_over, running)), within_s=30, what="the fail-over")
+
     def wait_for_replicas(self) -> None:
         """Return once every replica follows its master: without, none of them may take over."""
         replicas = [node for node in self.nodes if node.is_running and node.info("role") == "slave"]

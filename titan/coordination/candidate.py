@@ -106,8 +106,10 @@ class Candidate:
                         until, renew_at = renewed, renewed - self.timings.ttl_s + self.timings.renew_s
                     end = None if renewed is not None and extend(renewed) else End.LOST
             except ElectionAway:
-                renew_at = max(renew_at, trio.current_time() + self.timings.retry_s)
-                end = None if trio.current_time() < until else End.LATE
+                now = trio.current_time()
+                if now >= renew_at:  # else it was a look in vain, and the renewal has its own time
+                    renew_at = now + self.timings.retry_s
+                end = None if now < until else End.LATE
             if end is not None:
                 return end
 

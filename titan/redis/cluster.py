@@ -16,7 +16,7 @@ from redis.crc import key_slot
 from titan.redis.contract import RedisAway, Unreachable, Word
 from titan.redis.dialing import Wire
 from titan.redis.line import Line
-from titan.redis.route import Lines
+from titan.redis.route import Lines, parse_info
 from titan.redis.url import Address
 
 SLOTS = 16_384
@@ -80,9 +80,9 @@ class ClusterRoute:
         """Ask all nodes how the cluster is, and the one that knows the newest who has which slots."""
         lines = list(self._lines.items())
         infos = await asyncio.gather(*(self._opener.ask(line, "CLUSTER", "INFO") for _, line in lines))
-        told = [dict(row.split(b":", 1) for row in info.split(b"\r\n") if b":" in row) for info in infos]
+        told = [parse_info(info) for info in infos]
         well = [
-            (int(info.get(b"cluster_current_epoch", 0)), number)
+            (int(info.get(b"cluster_current_epoch", b"0")), number)
             for number, info in enumerate(told)
             if info.get(b"cluster_state") == b"ok"
         ]

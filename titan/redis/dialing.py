@@ -1,9 +1,11 @@
 """Opens connections: resolves the name anew each time, does TLS and login, and sees that the server answers."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from redis import exceptions
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -27,6 +29,16 @@ class Wire(Connection):
         await super()._connect()  # type: ignore[no-untyped-call]
         assert self._writer is not None
         self._transport = self._writer.transport
+
+    async def send_packed_command(
+        self,
+        command: bytes | str | Iterable[bytes],
+        check_health: bool = True,  # noqa: FBT001, FBT002  (the driver's)
+    ) -> None:
+        """Write; where the peer has gone nobody may have read that yet. The driver would connect again by itself."""
+        if self._transport is None or self._transport.is_closing():
+            raise exceptions.ConnectionError("the server closed the connection")
+        await super().send_packed_command(command, check_health)
 
     def abort(self) -> None:
         """Close the socket at once: a frozen peer would keep a polite end, and what was not sent yet, for ever."""

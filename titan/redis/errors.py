@@ -6,8 +6,8 @@ import ssl
 
 from redis import exceptions
 
-DRIVER_ERRORS = (OSError, EOFError, exceptions.RedisError)
-"""What comes out of the driver when all is well with our side."""
+DRIVER_ERRORS = (OSError, EOFError, ValueError, exceptions.RedisError)
+"""What comes out of the driver when all is well with our side; ValueError: of answers that no Redis gives."""
 
 AWAY_CODES = frozenset(
     {
@@ -40,6 +40,8 @@ def words(error: BaseException) -> str:
         return f"TLS failed: {getattr(error, 'verify_message', None) or error.reason or error}"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
+    if isinstance(error, ValueError):
+        return "what answers does not speak Redis' protocol"
     text = str(error).strip().partition("\n")[0] or type(error).__name__
     status = error.status_code if isinstance(error, exceptions.RedisError) else None
     return text if status in {None, "ERR"} else f"{status} {text}"

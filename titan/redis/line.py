@@ -1,8 +1,8 @@
 """One connection to one server, shared by everybody: commands leave as they come, answers come back in their order.
 
-Rejected: a pool. Redis answers one command after the other anyway, so more connections gain nothing but sockets to
-watch, each of which would have to be opened anew after an outage; with one, whoever asks never connects. A caller that
-is cancelled just does not take its answer: nothing is ever read half.
+Redis answers one command after the other anyway, so more connections would gain nothing but sockets to watch, each of
+which would have to be opened anew after an outage; with one, whoever asks never connects (ADR 0022). A caller that is
+cancelled just does not take its answer: nothing is ever read half.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ from titan.redis.contract import Commands, RedisAway, RedisRefused, Script, Unre
 from titan.redis.dialing import Dialer, Wire
 from titan.redis.errors import AWAY_CODES, DRIVER_ERRORS, code, words
 from titan.redis.limits import Limits
-from titan.redis.route import Lines, Route
+from titan.redis.route import Lines, Route, parse_info, was_late
 from titan.redis.sentinel import SentinelRoute
 from titan.redis.single import SingleRoute
 from titan.redis.tls import Tls
@@ -87,13 +87,8 @@ class Remote:
     async def connected_clients(self, _: Commands) -> float | None:
         """See `Redis`; to be run by `use`."""
         assert self._route is not None
-        figures: list[float] = []
-        for info in await self._route.everywhere("INFO", "clients"):
-            for line in info.split(b"\r\n"):
-                name, _, value = line.partition(b":")
-                if name == b"connected_clients":
-                    figures.append(float(value))
-        return max(figures, default=None)
+        infos = [parse_info(info) for info in await self._route.everywhere("INFO", "clients")]
+        return max((float(info[b"connected_clients"]) for info in infos if b"connected_clients" in info), default=None)
 
     # --- everybody's ---
 
@@ -109,7 +104,7 @@ class Remote:
             if not scope.expired():
                 raise
             reason = "no answer in time"
-            if not self._was_late(scope):
+            if not was_late(scope):
                 self._lose(reason)
             raise RedisAway(reason) from None
         except exceptions.ResponseError as error:
@@ -174,12 +169,6 @@ class Remote:
         for wire in self._ears:
             wire.abort()
         self._wake()
-
-    def _was_late(self, scope: asyncio.Timeout) -> bool:
-        """Say whether this thread itself stood still: then nothing is known of Redis."""
-        due = scope.when()
-        assert due is not None
-        return asyncio.get_running_loop().time() - due > self._limits.timeout_s
 
 
 class _Commands:

@@ -259,7 +259,7 @@ class World:
         """The nearest supervisor with a leash is the one that it belongs to; its first child sees its first length."""
         while self.oracle.supervisor(above).leash is None:
             above = above.rpartition("/")[0]
-        self.oracle.leash_ends.setdefault(above, leash.deadline)
+        self.oracle.leash_ends.setdefault(above, leash._own_deadline)  # the one above ends by itself
 
     def on_asked(self, actor: Actor) -> None:
         """A child is asked to stop when all behind it have ended, or were reported."""

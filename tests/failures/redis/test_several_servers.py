@@ -1,0 +1,19 @@
+"""Sentinels and a cluster mend themselves; the instances only have to notice."""
+
+from tests.chaos.redis_faults import ClusterNodeLost, SentinelsFailOver
+from tests.chaos.redis_rigs import with_cluster, with_sentinels
+from tests.chaos.round import QUICK, play
+
+
+def test_sentinels_fail_over(tmp_path):
+    with with_sentinels(tmp_path) as rig:
+        report = play(rig.installation, SentinelsFailOver(rig.redis), QUICK, seed=1)
+
+    assert report.findings == []
+
+
+def test_a_node_of_the_cluster_is_lost(tmp_path):
+    with with_cluster(tmp_path) as rig:
+        report = play(rig.installation, ClusterNodeLost(rig.redis), QUICK, seed=1)
+
+    assert report.findings == []
