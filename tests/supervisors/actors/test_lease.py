@@ -12,7 +12,7 @@ import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
 from supervisors.actors.lease import LeaseActor
-from supervisors.kernel import Child, ChildExited, ChildRestarting, Context, State, Tree, open_tree
+from supervisors.kernel import Child, ChildExited, ChildRestarting, Context, State, Supervisor, Tree, open_tree
 from supervisors.leadership import Role
 from supervisors.tree import role_of
 from tests.support.book import Book
@@ -77,7 +77,7 @@ class Instance:
         async def work(ctx: Context, fence: Fence) -> None:
             await self.work(ctx, fence)
 
-        tasks = (Child(name="task", run=self.lease.task(work), shutdown_s=1.0),)
+        tasks = Supervisor(name="tasks", children=(Child(name="task", run=self.lease.task(work), shutdown_s=1.0),))
         spec = role_of(Role(ROLE, self.standing, self.lease, tasks))
         root = type(spec)(name="leadership", children=(spec,))
         async with open_tree(root, on_event=self.events.append) as tree:
