@@ -338,7 +338,7 @@ async def test_a_crash_of_a_task_restarts_it_and_leaves_the_term_alone(book, one
         await trio.sleep(30)
         (role,) = tree.snapshot().children
         assert [child.state for child in role.children] == [State.RUNNING, State.RUNNING]
-        assert role.children[1].restarts == 1
+        assert role.children[1].children[0].restarts == 1
         assert one.standing.leads
         assert one.standing.epoch == 1
 
