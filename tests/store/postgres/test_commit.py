@@ -139,9 +139,9 @@ async def cut_short(server: Postgres, it, operation, *args) -> None:
 @pytest.fixture(params=["the document is there", "the document is deleted again"])
 async def cut(request, server, it, standby):
     """A record that is here and not on the standby. Deleted, its document is no row that a replay would lock."""
-    await cut_short(server, it, writes.write, document(), WriteMode.CREATE, None, KEY)
+    await cut_short(server, it, writes.write, document(), WriteMode.CREATE, None, KEY, None)
     if request.param == "the document is deleted again":
-        await cut_short(server, it, writes.delete, Kind.SHELL, "urn:test:one", None)
+        await cut_short(server, it, writes.delete, Kind.SHELL, "urn:test:one", None, None)
     return request.param
 
 
