@@ -132,6 +132,70 @@ class RedisFrozen(RedisKilled):
         self._redis.thaw()
 
 
+class RedisUnlike(Fault):
+    """Redis is there and not what it was: nobody may notice but by the speed."""
+
+    readiness = Readiness.KEPT
+    held_s = 1.5
+
+    def __init__(self, redis: RedisServer) -> None:
+        self._redis = redis
+
+    def findings(self, report: Report) -> list[str]:
+        """See `Fault`."""
+        return [f"{report.refused} of {report.requests} requests were refused"] if report.refused else []
+
+
+class RedisFlushed(RedisUnlike):
+    title = "Redis flushed again and again"
+
+    def begin(self, on: Installation) -> None:
+        self._flush()
+
+    def end(self, on: Installation) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        for _ in range(20):
+            self._redis.flushall()
+
+
+class RedisFull(RedisUnlike):
+    title = "Redis has no memory left and refuses writes"
+
+    def begin(self, on: Installation) -> None:
+        self._redis.cli("CONFIG", "SET", "maxmemory", "1")
+
+    def end(self, on: Installation) -> None:
+        self._redis.cli("CONFIG", "SET", "maxmemory", "0")
+
+
+class RedisEvicting(RedisUnlike):
+    title = "Redis evicts what it likes"
+
+    def begin(self, on: Installation) -> None:
+        self._redis.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+        self._redis.cli("CONFIG", "SET", "maxmemory", str(int(self._redis.info("used_memory")) + (64 << 10)))
+
+    def end(self, on: Installation) -> None:
+        self._redis.cli("CONFIG", "SET", "maxmemory", "0")
+        self._redis.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+class RedisMistaken(RedisUnlike):
+    """Another program uses our keys for something else."""
+
+    title = "values of other types under our keys in Redis"
+
+    def begin(self, on: Installation) -> None:
+        for key in self._redis.cli("KEYS", "titan:*").split():
+            self._redis.cli("DEL", key)
+            self._redis.cli("RPUSH", key, "not ours")
+
+    def end(self, on: Installation) -> None:
+        self.begin(on)
+
+
 class SentinelsFailOver(RedisFault):
     """The master dies and the Sentinels make another server the master; nobody tells the instances."""
 
@@ -148,6 +212,16 @@ class SentinelsFailOver(RedisFault):
 
     def mend(self) -> None:
         self._watched.wait_for_another_master(self._old)
+
+
+class SentinelsFailOverToNothing(SentinelsFailOver):
+    """What the new master has of ours is nothing."""
+
+    title = "Redis' master killed, Sentinels fail over to an empty replica"
+
+    def harm(self) -> None:
+        self._watched.master.flushall()  # its replicas' too
+        super().harm()
 
 
 class ClusterNodeLost(RedisFault):

@@ -183,12 +183,16 @@ SCENARIOS: Mapping[str, Scenario] = {
         needs="mount",
     ),
     "redis": Faulty(
-        "Redis killed, frozen, away together with PostgreSQL",
+        "Redis killed, frozen, flushed, full, evicting, misused, away together with PostgreSQL",
         with_redis,
         lambda rig: rig.installation,
         lambda rig, rng: [
             redis_faults.RedisKilled(rig.redis),
             redis_faults.RedisFrozen(rig.redis),
+            redis_faults.RedisFlushed(rig.redis),
+            redis_faults.RedisFull(rig.redis),
+            redis_faults.RedisEvicting(rig.redis),
+            redis_faults.RedisMistaken(rig.redis),
             redis_faults.BothAway(rig.redis, redis_first=rng.random() < 0.5),
         ],
     ),
@@ -196,7 +200,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         redis_faults.SentinelsFailOver.title,
         with_sentinels,
         lambda rig: rig.installation,
-        lambda rig, _: [redis_faults.SentinelsFailOver(rig.redis)],
+        lambda rig, _: [redis_faults.SentinelsFailOver(rig.redis), redis_faults.SentinelsFailOverToNothing(rig.redis)],
         lasts=False,
     ),
     "redis-cluster": Faulty(

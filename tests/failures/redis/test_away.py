@@ -9,7 +9,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.chaos.redis_faults import BothAway, RedisFrozen, RedisKilled, metric, readiness
+from tests.chaos.redis_faults import (
+    BothAway,
+    RedisEvicting,
+    RedisFlushed,
+    RedisFrozen,
+    RedisFull,
+    RedisKilled,
+    RedisMistaken,
+    metric,
+    readiness,
+)
 from tests.chaos.round import QUICK, play
 from tests.chaos.watch import Metronome
 from tests.support.history import Request, recording
@@ -24,6 +34,13 @@ def test_redis_away_under_load(here, fault):
 
     assert report.findings == []
     assert report.slowest_s < 1.0 + report.lag_s
+
+
+@pytest.mark.parametrize("fault", [RedisFlushed, RedisFull, RedisEvicting, RedisMistaken])
+def test_redis_there_but_not_what_it_was(here, fault):
+    report = play(here.installation, fault(here.redis), QUICK, seed=4)
+
+    assert report.findings == []
 
 
 def test_the_metrics_say_it(here):

@@ -1,13 +1,13 @@
 """Sentinels and a cluster mend themselves; the instances only have to notice."""
 
-from tests.chaos.redis_faults import ClusterNodeLost, SentinelsFailOver
+from tests.chaos.redis_faults import ClusterNodeLost, SentinelsFailOverToNothing
 from tests.chaos.redis_rigs import with_cluster, with_sentinels
 from tests.chaos.round import QUICK, play
 
 
 def test_sentinels_fail_over(tmp_path):
     with with_sentinels(tmp_path) as rig:
-        report = play(rig.installation, SentinelsFailOver(rig.redis), QUICK, seed=1)
+        report = play(rig.installation, SentinelsFailOverToNothing(rig.redis), QUICK, seed=1)
 
     assert report.findings == []
 
