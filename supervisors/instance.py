@@ -7,10 +7,13 @@ a restart of the http actor, a check keeps what was last known.
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import trio
+
+from supervisors.actors.events import EventsActor
 from supervisors.actors.http import Drain, HttpActor
 from supervisors.actors.telemetry import TelemetryActor, actor_states, check_log
 from supervisors.backends import Actor, Backend, Postgres
@@ -23,6 +26,10 @@ from titan.api.openapi import openapi_page
 from titan.api.operations import OPERATIONS
 from titan.api.services import PageSizes, Services
 from titan.coordination.timings import Timings
+from titan.events.contents import Contents
+from titan.events.endpoint import events
+from titan.events.hub import Hub
+from titan.events.stream import Streams
 from titan.http.app import Api, Pages, Probes, make_app
 from titan.http.limits import HttpLimits
 from titan.http.rate import RateLimit
@@ -32,6 +39,7 @@ from titan.http.tls import TlsCertificate
 from titan.security.quota import Quota
 from titan.security.rate_limit import LocalRateLimit, SharedRateLimit
 from titan.settings import OnRedisLoss, Settings, Verification, is_loopback
+from titan.telemetry.event_metrics import watch_events
 from titan.telemetry.health import Check, Readiness, Status, readiness
 from titan.telemetry.heartbeat import Heartbeat
 from titan.telemetry.log import Log
@@ -48,8 +56,14 @@ HTTP_SHUTDOWN_S = 8.0
 class State:
     """What changes while the instance runs and more than one part reads."""
 
-    draining: bool = False
+    drain: trio.Event = field(default_factory=trio.Event)
+    """Set once the process begins to stop."""
     tree: Tree | None = None
+
+    @property
+    def draining(self) -> bool:
+        """True once the process begins to stop."""
+        return self.drain.is_set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,7 @@ class Instance:
     settings: Settings
     backend: Backend
     http: HttpActor
+    events: EventsActor
     telemetry: TelemetryActor
     roles: tuple[Role, ...]
     task_board: Actor
@@ -124,6 +139,7 @@ def make_instance(
         max_file_bytes=settings.http.max_file_bytes,
         page_sizes=page_sizes(settings),
     )
+    streams = _streams(settings, backend, metrics)
     limits = http_limits(settings)
     probes = Probes(live=lambda: heartbeat.is_fresh() and backend.is_alive(), ready=partial(_readiness, checks, state))
     app = partial(
@@ -141,7 +157,7 @@ def make_instance(
             sockets.main,
             app(
                 _main_pages(settings, probes, state, metrics),
-                api=Api(OPERATIONS, settings.http.base_path),
+                api=Api(OPERATIONS, settings.http.base_path, partial(events, streams, page_sizes(settings))),
                 rate_limit=_rate_limit(settings, backend, base),
             ),
             certificate,
@@ -156,6 +172,7 @@ def make_instance(
         settings,
         backend,
         HttpActor(endpoints, observer, limits=limits, drain=http_drain(settings, state)),
+        EventsActor(streams.hub.run, state.drain),
         TelemetryActor(heartbeat, base.notifier),
         roles,
         tasks.board,
@@ -175,6 +192,14 @@ def _roles(settings: Settings, backend: Backend, base: Base, database: Check, ta
     timings = Timings(settings.leadership.ttl_s, settings.leadership.renew_s)
     stand = Stand(backend.election, backend.store, timings, instance_id(settings), unfit_because)
     return make_roles(stand, tasks, base.log)
+
+
+def _streams(settings: Settings, backend: Backend, metrics: Metrics) -> Streams:
+    hub = Hub(Contents(backend.store, settings.events.max_data_bytes))
+    backend.change_feed.on_changes = hub.tell
+    streams = Streams(backend.store, hub, max_clients=settings.events.max_clients)
+    watch_events(metrics.registry, lambda: streams.clients, lambda: streams.sent, lambda: streams.dropped)
+    return streams
 
 
 def http_limits(settings: Settings) -> HttpLimits:

@@ -129,7 +129,7 @@ class Root:
 
             async def watch() -> None:
                 await requested.wait()
-                self._state.draining = True  # before anything stops: readiness says so from the first moment
+                self._state.drain.set()  # before anything stops: readiness says so from the first moment
                 self._notifier.stopping("draining")
                 self._log.info("draining", reason=reason())
                 nursery.cancel_scope.cancel()
@@ -169,7 +169,7 @@ class Root:
 
     def _note(self, event: ActorEvent) -> None:
         if isinstance(event, GaveUp) and "/" not in event.path:  # the root: the process ends as it does by a signal
-            self._state.draining = True
+            self._state.drain.set()
             self._notifier.stopping("gave up")
         self._tell(event)
 

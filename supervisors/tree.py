@@ -6,6 +6,7 @@ telemetry goes last.
 
 from typing import assert_never
 
+from supervisors.actors.change_feed import ChangeFeedActor
 from supervisors.actors.lease import SHUTDOWN_S as LEASE_SHUTDOWN_S
 from supervisors.backends import Backend, Embedded, Postgres
 from supervisors.instance import HTTP_SHUTDOWN_S, Instance
@@ -14,6 +15,7 @@ from supervisors.leadership import Role
 
 STORE_SHUTDOWN_S = 5.0
 TELEMETRY_SHUTDOWN_S = 1.0
+EVENTS_SHUTDOWN_S = 1.0
 TERM_BACKOFF = Backoff(base_s=0.05, cap_s=0.2)
 """Between two terms of one instance: as short as others' jitter, so that it is late for none."""
 
@@ -62,6 +64,13 @@ def tree(instance: Instance) -> Supervisor:
                         shutdown_s=http.drain_delay_s + HTTP_SHUTDOWN_S + 1.0,
                         why="accepts connections, answers requests, drains when asked to stop",
                     ),
+                    Child(
+                        name="events",
+                        run=instance.events.run,
+                        restart=Restart.PERMANENT,
+                        shutdown_s=EVENTS_SHUTDOWN_S,
+                        why="hands changes to the clients that follow them; ends their streams when it stops",
+                    ),
                 ),
             ),
             Supervisor(
@@ -106,6 +115,7 @@ def _stores(backend: Backend) -> tuple[Child, ...]:
                     shutdown_s=STORE_SHUTDOWN_S,
                     why="owns the one process that writes, so that no fsync and no lock is waited for on the loop",
                 ),
+                _change_feed(backend.change_feed, "asks what changed in the file, whoever changed it, for events"),
             )
         case Postgres():
             children = [
@@ -145,13 +155,13 @@ def _stores(backend: Backend) -> tuple[Child, ...]:
                     )
                 )
             children.append(
-                Child(
-                    name="change_feed",
-                    run=backend.change_feed.run,
-                    restart=Restart.PERMANENT,
-                    shutdown_s=STORE_SHUTDOWN_S,
-                    why="asks what changed anywhere; caches are used only while it knows",
+                _change_feed(
+                    backend.change_feed, "asks what changed anywhere, for events; caches are used only while it knows"
                 )
             )
             return tuple(children)
     assert_never(backend)
+
+
+def _change_feed(actor: ChangeFeedActor, why: str) -> Child:
+    return Child(name="change_feed", run=actor.run, restart=Restart.PERMANENT, shutdown_s=STORE_SHUTDOWN_S, why=why)

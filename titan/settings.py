@@ -339,6 +339,20 @@ class Leadership(Section):
     )
 
 
+class Events(Section):
+    """Clients that follow what changes."""
+
+    max_clients: int = Field(
+        default=2000, ge=1, le=100_000, description="Clients that may follow events at once; more are answered 503."
+    )
+    max_data_bytes: int = Field(
+        default=64 * 1024,
+        ge=0,
+        le=MIB,
+        description="Largest document that its event carries as data; 0: none is.",
+    )
+
+
 class Model(Section):
     """The metamodel."""
 
@@ -388,6 +402,7 @@ class Settings(BaseSettings):
     redis: Redis = Redis()
     cache: Cache = Cache()
     leadership: Leadership = Leadership()
+    events: Events = Events()
     model: Model = Model()
     log: Log = Log()
     security: Security = Security()

@@ -1,4 +1,4 @@
-"""The actor that asks what changed anywhere, so that this instance's caches may be used. It never gives up."""
+"""The actor that asks what changed anywhere, for this instance's caches and events. It never gives up."""
 
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, Protocol
@@ -41,6 +41,10 @@ Listen = Callable[[Callable[[], object]], Awaitable[NoReturn]]
 """Calls what it is given whenever it hears that something changed, until cancelled."""
 
 
+OnChanges = Callable[[Latest | Changes], object]
+"""Told everything that is learned: `Latest` says that what was told before is no beginning of what follows."""
+
+
 class ChangeFeedActor:
     """Polls the outbox on the primary, sooner when `poke` is called; a store that is away is a state.
 
@@ -54,6 +58,7 @@ class ChangeFeedActor:
         check: Check,
         *,
         listen: Listen | None = None,
+        backfill: int = BACKFILL,
         poll_every_s: float = POLL_EVERY_S,
         poll_s: float = POLL_S,
     ) -> None:
@@ -61,7 +66,9 @@ class ChangeFeedActor:
         self._store = store
         self._tail = tail
         self._check = check
+        self.on_changes: OnChanges = lambda _: None
         self._listen = listen
+        self._backfill = backfill
         self._poll_every_s = poll_every_s
         self._poll_s = poll_s
         self._cursor: str | None = None
@@ -109,13 +116,15 @@ class ChangeFeedActor:
         """Return whether all is known now, and whether more can be had at once."""
         asked_at = self._tail.now()
         if self._cursor is None:
-            latest = await self._store.latest(BACKFILL)
+            latest = await self._store.latest(self._backfill)
             self._tail.begin(latest, asked_at)
+            self.on_changes(latest)
             self._cursor = latest.cursor
             return True, False
         match await self._store.changes(after=self._cursor, limit=AT_ONCE):
             case Changes() as changes:
                 self._tail.follow(changes, asked_at)
+                self.on_changes(changes)
                 self._cursor = changes.cursor
                 return changes.is_last, bool(changes.items) and not changes.is_last
             case ChangesGone():
@@ -124,7 +133,7 @@ class ChangeFeedActor:
 
     def _behind(self, reason: str) -> None:
         if not self._tail.is_fresh:
-            self._say(Status.DEGRADED, f"caches are passed by, changes are not known for {BOUND_S:g} s: {reason}")
+            self._say(Status.DEGRADED, f"changes are not known for {BOUND_S:g} s, caches are passed by: {reason}")
 
     def _say(self, status: Status, detail: str) -> None:
         self._check.set(status, detail)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from supervisors.actors.change_feed import ChangeFeedActor
 from supervisors.kernel import Context
 from titan.coordination.election import Election
 from titan.redis.client import Redis
@@ -32,6 +33,7 @@ class Embedded:
     store: Store
     election: Election
     sqlite_writer: Actor
+    change_feed: ChangeFeedActor
     place: str
     """The file, for people."""
 
@@ -55,7 +57,7 @@ class Postgres:
     """None: there is none."""
     cache: Actor | None
     """Keeps `redis`."""
-    change_feed: Actor
+    change_feed: ChangeFeedActor
     place: str
     """The URL without its password, for people."""
     is_alive: Callable[[], bool]

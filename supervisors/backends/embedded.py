@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from supervisors.actors.change_feed import ChangeFeedActor
 from supervisors.actors.sqlite_writer import SqliteWriterActor
 from supervisors.backends import Embedded, Surroundings
+from titan.cache.tail import Tail
 from titan.coordination.alone import Alone
 from titan.store.sqlite.lock import serve_lock
 from titan.store.sqlite.prepare import make_folder, prepare
@@ -20,7 +22,17 @@ async def embedded(path: Path, around: Surroundings) -> AsyncIterator[Embedded]:
         await prepare(path)
         async with SqliteStore(path) as store:
             await store.blobs.remove_leftovers()
-            yield Embedded(store, Alone(), SqliteWriterActor(store, around.new_check("database")), _place(path))
+            writer = SqliteWriterActor(store, around.new_check("database"))
+            yield Embedded(store, Alone(), writer, _change_feed(store, around), _place(path))
+
+
+def _change_feed(store: SqliteStore, around: Surroundings) -> ChangeFeedActor:
+    """Follow what this process writes, and what an import beside it does; nothing is cached here."""
+    tail = Tail(on_named=lambda _key, _revision: None, on_begin=lambda: None, kept=0)
+    check = around.new_check("change_feed")
+    feed = ChangeFeedActor(store, tail, check, backfill=0)
+    store.writer.on_wrote = feed.poke
+    return feed
 
 
 def _place(path: Path) -> str:

@@ -44,6 +44,10 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
     )
     island_actor = IslandActor(island)
     database_actor = DatabaseActor(island, database, around.new_check("database"), on_unfit=around.on_unfit)
+    change_feed = ChangeFeedActor(
+        store.feed, tail, around.new_check("change_feed"), listen=None if shared is None else shared.listen
+    )
+    store.on_wrote = change_feed.poke
     return Postgres(
         store=store,
         election=PostgresElection(store.leases) if redis is None else RedisElection(redis),
@@ -52,9 +56,7 @@ def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Post
         replica=None if replica is None else _replica_actor(settings, island, replica, around),
         redis=redis,
         cache=None if redis is None or shared is None else _cache(redis, shared, around),
-        change_feed=ChangeFeedActor(
-            store.feed, tail, around.new_check("change_feed"), listen=None if shared is None else shared.listen
-        ),
+        change_feed=change_feed,
         place=str(url),
         is_alive=island_actor.is_alive,
     )

@@ -25,6 +25,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.sync": "titan.model titan.printable titan.store titan.version",
         "titan.coordination": "titan.redis titan.store",
         "titan.api": "titan.model titan.store titan.version",
+        "titan.events": "titan.api titan.model titan.store",
         "titan.http": "titan.api",
         "titan.security": "titan.http titan.redis",
         "titan.telemetry": "titan.http titan.printable titan.version",
@@ -45,7 +46,8 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "supervisors.leadership": "supervisors.actors supervisors.kernel supervisors.tasks titan.coordination"
         " titan.store titan.telemetry",
         "supervisors.instance": "supervisors.actors supervisors.backends supervisors.kernel supervisors.leadership"
-        " supervisors.tasks titan.api titan.coordination titan.http titan.security titan.settings titan.telemetry",
+        " supervisors.tasks titan.api titan.coordination titan.events titan.http titan.security titan.settings"
+        " titan.telemetry",
         "supervisors.tree": "supervisors.actors supervisors.backends supervisors.instance supervisors.kernel"
         " supervisors.leadership",
         "supervisors.root": "supervisors.actors supervisors.backends supervisors.instance supervisors.kernel"

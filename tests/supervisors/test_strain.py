@@ -68,7 +68,10 @@ def test_at_the_descriptor_limit_it_serves_what_it_has_and_accepts_again_by_itse
         assert "Traceback" not in server.logs()
 
 
-ACTORS = {"titan/telemetry", "titan/stores", "titan/stores/sqlite_writer", "titan/frontend", "titan/frontend/http"}
+ACTORS = {"titan/telemetry", "titan/stores", "titan/stores/sqlite_writer", "titan/frontend", "titan/frontend/http"} | {
+    "titan/stores/change_feed",
+    "titan/frontend/events",
+}
 
 
 @pytest.mark.parametrize("path", sorted(ACTORS))

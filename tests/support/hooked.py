@@ -25,6 +25,7 @@ from supervisors.backends import Postgres
 from supervisors.instance import Instance
 from supervisors.kernel import Tree
 from supervisors.root import serve
+from tests.support.waiting import wait_until
 from titan.island import IslandDown
 from titan.settings_load import load
 
@@ -36,7 +37,8 @@ class InjectedFault(Exception):
 
 
 def order(path: Path, text: str) -> str:
-    """Send one order to a hooked server and return its answer."""
+    """Send one order to a hooked server and return its answer; it listens once its whole tree is up."""
+    wait_until(path.exists, what="a server that takes orders")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(str(path))

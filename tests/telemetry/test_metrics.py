@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from titan.http.observe import RequestRecord
-from titan.telemetry import metrics, task_metrics
+from titan.telemetry import event_metrics, metrics, task_metrics
 from titan.telemetry.health import CheckResult, Status
 from titan.telemetry.metrics import ActorState, Metrics
 from titan.telemetry.requests import MAX_PATH_CHARS, RequestTelemetry
@@ -28,6 +28,7 @@ def complete() -> Metrics:
     made.watch_sync()("plant-b", "submodel", "created")
     made.watch_caches(requests=lambda: {("memory", "hit"): 3}, memory_bytes=lambda: 4096, feed_lag_s=lambda: 0.1)
     made.watch_replica(lambda: 0.25)
+    event_metrics.watch_events(made.registry, clients=lambda: 2, sent=lambda: 40, dropped=lambda: 1)
     made.watch_leadership(lambda: {"cleanup-worker": (True, 7), "external-sync": (False, 3)})
     task_metrics.watch_tasks(
         made.registry,

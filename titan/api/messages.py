@@ -49,3 +49,5 @@ class Response:
     """Why it could not be done now, in a few words for the log; the client is told by the body."""
     mark: int = 0
     """What a read must show to be as new as this answer (`titan.store.contract`)."""
+    ends_with_client: bool = False
+    """True where the pieces may never end by themselves: they are not waited for once the client is gone."""

@@ -17,6 +17,7 @@ CODES = {
     406: "ClientNotAcceptable",
     408: "ClientRequestTimeout",
     409: "ClientResourceConflict",
+    410: "ClientResourceGone",
     412: "ClientPreconditionFailed",
     413: "ClientContentTooLarge",
     414: "ClientUriTooLong",

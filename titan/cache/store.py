@@ -1,7 +1,7 @@
 """The store as an instance beside others uses it: caches before the primary, and what they promise (`titan.cache`)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -55,6 +55,8 @@ class CoherentStore(PostgresStore):
         self._shared = shared
         self._replica = replica
         self._doorkeeper = Doorkeeper()
+        self.on_wrote: Callable[[], object] = lambda: None
+        """Called once a write is committed."""
         self.requests: Counter[tuple[str, str]] = Counter()
         """How often a tier was asked and what came of it, for the metrics."""
 
@@ -175,6 +177,7 @@ class CoherentStore(PostgresStore):
         return outcome
 
     async def _wrote(self, key: bytes, stored: Stored, since: Position) -> None:
+        self.on_wrote()
         self._tail.note(key, stored.revision, stored.mark)
         if self._tail.vouches(key, stored.revision, since):
             self._memory.put(key, stored, with_blobs=False)
@@ -187,6 +190,7 @@ class CoherentStore(PostgresStore):
         """Delete a document; the caches know it before the caller does."""
         outcome = await super().delete(kind, document_id, precondition=precondition, fence=fence)
         if isinstance(outcome, Deleted):
+            self.on_wrote()
             key = key_of(kind, document_id)
             self._tail.note(key, outcome.revision, outcome.mark)
             if self._shared is not None:

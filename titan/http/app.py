@@ -26,7 +26,7 @@ from titan.http.limits import HttpLimits
 from titan.http.observe import RequestObserver
 from titan.http.paths import Mounts
 from titan.http.rate import RateLimit
-from titan.http.site import Answer, Site
+from titan.http.site import Answer, Feed, Site
 
 PREFIXES = ("", "/api/v3.1", "/api/v3")
 """Clients use either; all are the same API."""
@@ -75,6 +75,8 @@ class Api:
 
     table: Sequence[Operation] = ()
     base_path: str = ""
+    feed: Feed | None = None
+    """What answers `GET /events`."""
 
 
 def make_app(
@@ -103,6 +105,7 @@ def make_app(
         never_limited=NEVER_LIMITED,
         rate_limit=rate_limit,
         trusted_proxies=trusted_proxies,
+        feed=api.feed,
     )
     app.asgi_http_class = partial(_exchange, site)  # type: ignore[assignment]  # Quart's own seam; it calls what is here
     return app

@@ -15,14 +15,14 @@ import trio
 
 from titan.api.messages import AnswerCut, Request, Response
 from titan.api.results import problem, unavailable
-from titan.api.routing import Match, not_found
+from titan.api.routing import Match
 from titan.http import headers, rate
 from titan.http.body import Body, BodyFailed, BodyFault, BodyStream, Receive
 from titan.http.connection import LINK, Link
 from titan.http.observe import RequestRecord
-from titan.http.paths import BadPath, origin_form, path_segments
 from titan.http.reply import Reply, make_reply
-from titan.http.site import Site
+from titan.http.site import Feed, Site
+from titan.http.target import UNKNOWN, find
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Page = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
@@ -48,7 +48,7 @@ class Exchange:
         self._read_at = self._started
         self._headers = headers.as_mapping(scope["headers"])
         self._request_id = headers.request_id(self._headers)
-        self._operation = "unknown"
+        self._operation = UNKNOWN
         self._body = Body(self._headers, site.limits, site.bodies)
         self._sent = 0
         self._status = CLIENT_GONE
@@ -56,7 +56,7 @@ class Exchange:
         self._cut: str | None = None
         self._because: str | None = None
         self._verdict: rate.Verdict | None = None
-        self._is_limited = site.rate_limit is not None
+        self._is_limited = False
 
     async def __call__(self, receive: Receive, send: Send) -> None:
         """Serve it: an error that no one expected becomes a 500 and is reported whole."""
@@ -82,9 +82,9 @@ class Exchange:
     # The request.
 
     async def _answer(self, receive: Receive) -> Response | None:
-        found = self._find()
-        if isinstance(found, tuple):
-            self._operation = found[0].operation.operation_id
+        target = find(self._site, self._scope["method"], self._scope["raw_path"], self._request_id)
+        found, self._operation = target.found, target.operation
+        self._is_limited = self._site.rate_limit is not None and not target.is_never_limited
         if self._is_limited and not await self._is_within_rate():
             return await self._refuse_rate(receive)
         if isinstance(found, tuple) and found[0].operation.streams:
@@ -99,32 +99,8 @@ class Exchange:
                 return await self._quart(receive)
             case match, base:
                 return await self._run(match, base, body)
-
-    def _find(self) -> tuple[Match, str] | str | Response:
-        """Return the operation and where it is mounted, or the page's name, or the refusal."""
-        raw_path, method = self._scope["raw_path"], self._scope["method"]
-        segments = path_segments(raw_path)
-        if isinstance(segments, BadPath):
-            if method == "OPTIONS" and raw_path == b"*":  # the server as a whole (RFC 9110, 9.3.7)
-                return Response(
-                    204, headers=(("Allow", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),), media_type=None
-                )
-            return problem(400, segments.reason, request_id=self._request_id)
-        path = origin_form(raw_path)
-        if path in self._site.pages:
-            self._operation = path.decode("ascii").strip("/").replace("/", "_").replace(".", "_")
-            self._is_limited = self._is_limited and path not in self._site.never_limited
-            return self._operation
-        split = self._site.mounts.split(segments)
-        if split is None:
-            return not_found(self._request_id)
-        base, segments = split
-        found = self._site.router.find(method, segments, request_id=self._request_id)
-        if isinstance(found, Match):
-            return found, base
-        if method == "OPTIONS" and found.status == 405:
-            return Response(204, headers=found.headers, media_type=None)
-        return found
+            case _:
+                return await self._follow(found)
 
     async def _is_within_rate(self) -> bool:
         """Ask before anything is read or done for this client."""
@@ -182,11 +158,19 @@ class Exchange:
             return problem(415, text, request_id=self._request_id, headers=identity)
         query = _query(self._scope["query_string"])
         if query is None:
-            return problem(
-                400, "the query is not percent-encoded UTF-8 with up to 1000 fields", request_id=self._request_id
-            )
+            return self._query_refusal()
         request = Request(match.path, query, self._headers, body, base, request_id=self._request_id, stream=stream)
         return await self._site.answer(match.operation, request)
+
+    async def _follow(self, feed: Feed) -> Response:
+        query = _query(self._scope["query_string"])
+        if query is None:
+            return self._query_refusal()
+        return await feed(Request({}, query, self._headers, request_id=self._request_id))
+
+    def _query_refusal(self) -> Response:
+        text = "the query is not percent-encoded UTF-8 with up to 1000 fields"
+        return problem(400, text, request_id=self._request_id)
 
     async def _quart(self, receive: Receive) -> Response:
         messages: list[Mapping[str, Any]] = []
@@ -216,13 +200,15 @@ class Exchange:
             reply.headers.extend(rate.fields(self._verdict))
         if headers.asks_for_timing(self._headers):
             reply.headers.append((b"server-timing", self._timing().encode()))
-        if self._body.is_complete:
+        if self._body.is_complete and not response.ends_with_client:
             await self._send_messages(reply, send)
             return
-        reply.headers.append((b"connection", b"close"))
+        if not self._body.is_complete:
+            reply.headers.append((b"connection", b"close"))
         # hypercorn's queue of what the client still sends must move, or its end of this answer waits behind it.
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_drop, receive)
+            gone = nursery.cancel_scope.cancel if response.ends_with_client else None
+            nursery.start_soon(_drop, receive, gone)
             await self._send_messages(reply, send)
             nursery.cancel_scope.cancel()
 
@@ -277,9 +263,11 @@ class Exchange:
         )
 
 
-async def _drop(receive: Receive) -> None:
+async def _drop(receive: Receive, gone: Callable[[], object] | None) -> None:
     while (await receive())["type"] == "http.request":
         pass
+    if gone is not None:
+        gone()
 
 
 def _query(raw: bytes) -> tuple[tuple[str, str], ...] | None:

@@ -16,6 +16,9 @@ from titan.http.rate import RateLimit
 Answer = Callable[[Operation, Request], Awaitable[Response]]
 """Runs one operation; raises for bugs only."""
 
+Feed = Callable[[Request], Awaitable[Response]]
+"""Answers a request for events; raises for bugs only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -34,3 +37,5 @@ class Site:
     rate_limit: RateLimit | None
     """None: clients may ask as often as they like."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    feed: Feed | None = None
+    """What answers `GET /events`, where the API is mounted; None: there is no such path."""

@@ -307,7 +307,9 @@ class Change:
     type: ChangeType
     modified_ms: int
     mark: int = field(default=0, compare=False)
-    """Number of its transaction; 0 where the store numbers none."""
+    """Number of its transaction; its revision where the store numbers none."""
+    cursor: str = field(default="", compare=False)
+    """Where `changes` told it: pass it as `after` to go on behind this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +338,8 @@ class Latest:
     """Every change of a transaction above this number that was visible is among them."""
     history: str
     """Names the database and its history; marks and revisions of another one mean something else."""
+    installation: str = ""
+    """Names the database whoever serves it: the same after a fail-over and on another server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from titan.telemetry import task_metrics
+from titan.telemetry import event_metrics, task_metrics
 from titan.telemetry.described import Collected, Described, Kind
 from titan.telemetry.health import CheckResult
 from titan.version import __version__
@@ -147,6 +147,7 @@ ALL: tuple[Described, ...] = (
     REDIS_CLIENTS,
     SYNC_DOCUMENTS,
     *task_metrics.ALL,
+    *event_metrics.ALL,
 )
 
 

@@ -7,6 +7,8 @@ OPERATIONS = (
         "AssetAdministrationShellRepository",
         "/shells",
         """
+    /$reference
+        GET GetAllAssetAdministrationShells-Reference
     /{aasIdentifier}/$reference
         GET GetAssetAdministrationShellById-Reference_AasRepository
     /{aasIdentifier}/asset-information
@@ -93,6 +95,8 @@ OPERATIONS = (
         GET GetAllSubmodels-Metadata
     /$path
         GET GetAllSubmodels-Path
+    /$reference
+        GET GetAllSubmodels-Reference
     /$value
         GET GetAllSubmodels-ValueOnly
     /{submodelIdentifier}

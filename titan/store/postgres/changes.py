@@ -87,7 +87,9 @@ async def changes(session: Session, after: str | None, limit: int) -> Changes | 
         return ChangesGone()
     found = [row for row in rows if row["revision"] is not None]
     window, behind = cursor.advance(here, now, [row["revision"] for row in found], limit)
-    items = tuple(_change(row) for row in found[:limit] if window.sees(row["xid"]))
+    told = [row for row in found[:limit] if window.sees(row["xid"])]
+    cursors = cursor.behind_each(here, window, [row["revision"] for row in told])
+    items = tuple(map(_change, told, cursors))
     return Changes(items, str(behind), shows=behind.seen.xmin - 1, is_last=behind.telling is None and window == now)
 
 
@@ -100,7 +102,7 @@ async def latest(session: Session, limit: int) -> Latest:
         whole_from = min((item.mark for item in items), default=now.xmax)
     else:
         whole_from = rows[0]["trimmed"] or 0
-    return Latest(items, str(Cursor(here, now)), now.xmin - 1, whole_from, here.hex())
+    return Latest(items, str(Cursor(here, now)), now.xmin - 1, whole_from, here.hex(), rows[0]["identity"])
 
 
 async def trim(session: Session, before_ms: int, fence: Fence) -> int:
@@ -126,7 +128,6 @@ def _is_kept(cursor: Cursor, here: bytes, now: Snapshot, trimmed: int | None) ->
     return trimmed is None or trimmed < cursor.seen.xmin
 
 
-def _change(row: Row) -> Change:
-    return Change(
-        row["revision"], KIND_OF[row["kind"]], row["id"], CHANGE_OF[row["type"]], row["modified_ms"], row["xid"]
-    )
+def _change(row: Row, cursor: str = "") -> Change:
+    kind, change = KIND_OF[row["kind"]], CHANGE_OF[row["type"]]
+    return Change(row["revision"], kind, row["id"], change, row["modified_ms"], row["xid"], cursor)

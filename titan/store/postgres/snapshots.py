@@ -78,7 +78,7 @@ class Cursor:
         packed = self.identity + self.seen.pack()
         if self.telling is not None:
             packed += self.telling.pack() + _pack(self.revision)
-        return urlsafe_b64encode(packed).decode().rstrip("=")
+        return _text(packed)
 
     def advance(
         self,
@@ -98,6 +98,11 @@ class Cursor:
         if len(revisions) > limit:
             return window, Cursor(identity, self.seen, window, revisions[limit - 1])
         return window, Cursor(identity, window)
+
+    def behind_each(self, identity: bytes, window: Snapshot, revisions: Sequence[int]) -> Iterator[str]:
+        """Return the cursor behind each of some changes that are told after this one from that snapshot."""
+        head = identity + self.seen.pack() + window.pack()
+        return (_text(head + _pack(revision)) for revision in revisions)
 
     @classmethod
     def parse(cls, text: str) -> "Cursor | None":
@@ -128,6 +133,10 @@ def _take_snapshot(numbers: deque[int]) -> Snapshot:
     if not (0 < xmin <= xmax <= NUMBER_MAX and xip == sorted(set(xip)) and (not xip or xip[-1] < xmax)):
         raise ValueError("no snapshot")
     return Snapshot(xmin, xmax, tuple(xip))
+
+
+def _text(packed: bytes) -> str:
+    return urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def _pack(number: int) -> bytes:

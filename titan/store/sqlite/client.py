@@ -83,6 +83,8 @@ class WriterClient:
         self.unanswered_bytes = 0
         self.trouble: Trouble | None = None
         """Set by a refusal, gone with the next success."""
+        self.on_wrote: Callable[[], object] = lambda: None
+        """Called once something was committed."""
 
     async def call(self, *request: Any) -> Reply:
         """Have one request carried out; returns the reply from its code on.
@@ -217,6 +219,7 @@ class WriterClient:
                     said = WriterFailed(rest[0], may_pass=rest[1])
 
     def _answer(self, replies: list[Reply]) -> None:
+        has_written = False
         for number, *reply in replies:
             pending = self._sent.pop(number)
             self.unanswered_bytes -= pending.size
@@ -224,9 +227,12 @@ class WriterClient:
             pending.done.set()
             if reply[0] in _WROTE:
                 self.trouble = None
+                has_written = True
             elif reply[0] in _TROUBLE:
                 self.trouble = Trouble(_TROUBLE[reply[0]], reply[1])
         self._changed.set()
+        if has_written:
+            self.on_wrote()
 
     async def _end(self, process: trio.Process, stream: trio.SocketStream) -> None:
         """See the process out: first by asking it, then by force; whoever is still unanswered learns that."""

@@ -112,9 +112,9 @@ def changes(db: sqlite3.Connection, *, after: str | None, limit: int) -> Changes
             "SELECT revision, kind, id, type, modified_ms FROM outbox WHERE revision > ? ORDER BY revision LIMIT ?",
             (behind, limit),
         ).fetchall()
-    items = tuple(map(_change, rows))
+    items = tuple(_change(row, identity) for row in rows)
     told = items[-1].revision if items else behind
-    return Changes(items, f"{identity}.{told}", is_last=told == int(newest))
+    return Changes(items, f"{identity}.{told}", shows=told, is_last=told == int(newest))
 
 
 def latest(db: sqlite3.Connection, *, limit: int) -> Latest:
@@ -123,12 +123,17 @@ def latest(db: sqlite3.Connection, *, limit: int) -> Latest:
         rows = db.execute(
             "SELECT revision, kind, id, type, modified_ms FROM outbox ORDER BY revision DESC LIMIT ?", (limit,)
         ).fetchall()
-        return Latest(tuple(map(_change, rows)), cursor(db), shows=0, whole_from=0, history=_meta(db, "identity") or "")
+        behind = cursor(db)
+    identity, newest = behind.split(".")
+    items = tuple(_change(row, identity) for row in rows)
+    return Latest(items, behind, int(newest), whole_from=0, history=identity, installation=identity)
 
 
-def _change(row: tuple[int, int, str, int, int]) -> Change:
+def _change(row: tuple[int, int, str, int, int], identity: str) -> Change:
+    """Its mark is its revision: there is one writer, so a greater one was made later."""
     revision, kind, document_id, change, modified_ms = row
-    return Change(revision, KIND_OF[kind], document_id, CHANGE_OF[change], modified_ms)
+    cursor = f"{identity}.{revision}"
+    return Change(revision, KIND_OF[kind], document_id, CHANGE_OF[change], modified_ms, revision, cursor)
 
 
 def cursor(db: sqlite3.Connection) -> str:
