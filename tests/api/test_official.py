@@ -60,6 +60,16 @@ async def test_every_status_of_a_repository(client, path, parameter, make):
     }
 
 
+@pytest.mark.parametrize(("path", "make"), [("/shells", complete_shell), ("/submodels", complete_submodel)])
+async def test_every_status_of_a_list_of_references(client, path, make):
+    listed = f"{path}/$reference"
+    await client("POST", path, make())
+    for target, status in ((listed, 200), (f"{listed}?limit=1", 200), (f"{listed}?limit=x", 400)):
+        answer = await client("GET", target)
+        assert answer.status == status
+        check(answer, "GET", listed)
+
+
 async def test_every_status_of_a_thumbnail(client):
     """But for the type of a picture: the files have `application/octet-stream` alone, where others answer its own."""
     shell: dict[str, Any] = complete_shell()
@@ -98,7 +108,7 @@ async def test_description(client):
 
 
 async def test_what_is_not_offered_answers_a_result(client):
-    answer = await client("GET", "/shells/$reference")
+    answer = await client("GET", "/submodels/$value")
     assert answer.status == 501
     assert check_schema("Result", answer.json) == []
 

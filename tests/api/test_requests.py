@@ -57,8 +57,8 @@ async def test_all_wrong_query_parameters_are_named_at_once(client):
 
 
 async def test_an_operation_that_is_not_offered_says_so(client):
-    texts = is_result(await client("GET", "/shells/$reference"), 501, "ServerNotImplemented")
-    assert "GetAllAssetAdministrationShells-Reference" in texts[0]
+    texts = is_result(await client("GET", "/submodels/$value"), 501, "ServerNotImplemented")
+    assert "GetAllSubmodels-ValueOnly" in texts[0]
 
 
 async def test_unknown_paths_and_methods(client):

@@ -111,7 +111,7 @@ SESSIONS = ("test_documents", "test_marks", "test_model")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "backend" in metafunc.fixturenames:
+    if "backend" in metafunc.fixturenames and not hasattr(metafunc.module, "backend"):  # it may have its own
         is_for_sessions = metafunc.module.__name__.rpartition(".")[2] in SESSIONS
         metafunc.parametrize("backend", (*BACKENDS, "replicated") if is_for_sessions else BACKENDS, indirect=True)
 

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -278,8 +279,6 @@ async def test_leniently_what_breaks_a_constraint_is_taken_and_what_is_malformed
     other.put("submodels", submodel(A, idShort="1 2"), {**submodel(B), "evil": 1})
     report = await pull_it(SUBMODELS, policy=limited())
     assert report.count(Outcome.REFUSED) == 2
-    from dataclasses import replace  # noqa: PLC0415
-
     report = await pull_it(SUBMODELS, policy=replace(POLICY, is_lenient=True))
     assert report.summary() == "other: 1 created, 1 refused"
     assert await ids(store) == [A]

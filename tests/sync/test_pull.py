@@ -8,6 +8,7 @@ from tests.support.documents import Json, blob, concept_description, prop, shell
 from tests.support.stand_in import Said
 from tests.sync.conftest import ids, limited
 from titan.model.documents import Prepared, prepare
+from titan.model.identifiers import encode_identifier
 from titan.store.contract import Changes, Created, Kind, Replaced, Store, WriteMode
 from titan.sync.filters import make_filter
 from titan.sync.report import Outcome
@@ -154,9 +155,12 @@ async def test_a_document_that_a_list_passed_over_is_not_taken_for_gone(other, s
         return said
 
     other.instead = without_b
+    other.forget()
     report = await pull_it()
     assert report.summary() == "other: 2 unchanged"
     assert await ids(store) == [A, B]
+    (asked,) = [asked for asked in other.asked if asked.headers.get("cache-control") == "no-cache"]
+    assert asked.path == f"/submodels/{encode_identifier(B)}"
 
 
 async def test_a_copy_that_was_changed_here_becomes_what_it_is_there(other, store, pull_it, way):

@@ -1,7 +1,7 @@
 """List, create, read, replace and delete: the same for shells, submodels and concept descriptions."""
 
 import hashlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any, TypeVar, assert_never
@@ -19,6 +19,7 @@ from titan.api.services import Services
 from titan.model import modifiers
 from titan.model.documents import Unacceptable, assemble, prepare
 from titan.model.identifiers import encode_identifier
+from titan.model.references import model_reference
 from titan.store.contract import (
     AlreadyExists,
     Created,
@@ -29,6 +30,7 @@ from titan.store.contract import (
     IdempotencyRunning,
     Kind,
     NotFound,
+    Page,
     Precondition,
     PreconditionFailed,
     Replaced,
@@ -63,7 +65,21 @@ class Repository:
     async def get_all(self, services: Services, call: Call) -> Response:
         """Answer one page of the documents that match the filters."""
         query = call.query
-        page = await timed(
+        page = await self._page(services, call)
+        bodies = [item.body for item in page.items]
+        if query.core:
+            size = sum(map(len, bodies))
+            bodies = await heavy.run(services, size, lambda: [modifiers.core(body) for body in bodies])
+        return _list(call, page, bodies)
+
+    async def get_references(self, services: Services, call: Call) -> Response:
+        """Answer one page of references to the documents that match the filters: their ids, and nothing of them."""
+        page = await self._page(services, call)
+        return _list(call, page, [orjson.dumps(model_reference(self.kind, item.id)) for item in page.items])
+
+    async def _page(self, services: Services, call: Call) -> Page:
+        query = call.query
+        return await timed(
             services,
             services.store.page(
                 self.kind,
@@ -74,16 +90,6 @@ class Repository:
                 need=call.need,
             ),
         )
-        bodies = [item.body for item in page.items]
-        if query.core:
-            size = sum(map(len, bodies))
-            bodies = await heavy.run(services, size, lambda: [modifiers.core(body) for body in bodies])
-        paging = {}
-        if page.next_after is not None:
-            paging["cursor"] = encode_cursor(page.next_after, call.operation_id, query.terms)
-        joined = b",".join(bodies)
-        body = b'{"paging_metadata":%b,"result":[%b]}' % (orjson.dumps(paging), joined)
-        return Response(200, body, mark=page.mark)
 
     async def get(self, services: Services, call: Call) -> Response:
         """Answer one document, 304 where the client has it already."""
@@ -209,6 +215,14 @@ class Repository:
         text = f"the precondition does not hold: {state}"
         headers = () if revision is None else (("ETag", etag(revision)),)
         return replace(problem(412, text, request_id=call.request.request_id, headers=headers), mark=mark)
+
+
+def _list(call: Call, page: Page, items: Iterable[bytes]) -> Response:
+    paging = {}
+    if page.next_after is not None:
+        paging["cursor"] = encode_cursor(page.next_after, call.operation_id, call.query.terms)
+    body = b'{"paging_metadata":%b,"result":[%b]}' % (orjson.dumps(paging), b",".join(items))
+    return Response(200, body, mark=page.mark)
 
 
 async def timed(services: Services, store_call: Coroutine[Any, Any, T]) -> T:

@@ -80,3 +80,25 @@ def repository_rows(
             summary=f"Deletes a {noun}",
         ),
     )
+
+
+def references_row(
+    repository: Repository,
+    service: str,
+    operation_id: str,
+    *,
+    filters: tuple[str, ...],
+    modifiers: tuple[str, ...] = (),
+) -> Operation:
+    """Return the row GET all references; `modifiers` are what the standard still lists and what changes nothing."""
+    return Operation(
+        operation_id,
+        "GET",
+        f"{repository.path}/$reference",
+        service,
+        Right.READ,
+        repository.get_references,
+        query=(*filters, "limit", "cursor", *modifiers),
+        result="GetReferencesResult",
+        summary=f"Returns references to all {repository.noun}s",
+    )

@@ -3,12 +3,13 @@
 from titan.api.media import FORM
 from titan.api.operation import Operation, Right
 from titan.api.repository import Repository
-from titan.api.rows import repository_rows
+from titan.api.rows import references_row, repository_rows
 from titan.api.thumbnails import Thumbnails
 from titan.store.contract import Kind
 
 SERVICE = "AssetAdministrationShellRepository"
 SHELLS = Repository(Kind.SHELL, "/shells", "aasIdentifier", "Asset Administration Shell")
+FILTERS = ("assetIds", "idShort")
 THUMBNAILS = Thumbnails(SHELLS)
 THUMBNAIL = "/shells/{aasIdentifier}/asset-information/thumbnail"
 
@@ -24,8 +25,9 @@ OPERATIONS = (
             "DeleteAssetAdministrationShellById",
         ),
         "AssetAdministrationShell",
-        filters=("assetIds", "idShort"),
+        filters=FILTERS,
     ),
+    references_row(SHELLS, SERVICE, "GetAllAssetAdministrationShells-Reference", filters=FILTERS),
     Operation(
         "GetThumbnail_AasRepository",
         "GET",

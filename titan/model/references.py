@@ -4,6 +4,15 @@ from typing import Any
 
 import orjson
 
+from titan.store.contract import Kind
+
+KEY_TYPES = {
+    Kind.SHELL: "AssetAdministrationShell",
+    Kind.SUBMODEL: "Submodel",
+    Kind.CONCEPT_DESCRIPTION: "ConceptDescription",
+}
+"""What a key that leads to a document is of."""
+
 GLOBAL_ASSET_ID = "globalAssetId"
 """The name under which `assetIds` asks for AssetInformation/globalAssetId (constraint AASd-116)."""
 
@@ -24,3 +33,8 @@ def canonical_asset_id(name: str, value: str, external_subject: dict[str, Any] |
     if external_subject is not None:
         parts.append(canonical_reference(external_subject))
     return orjson.dumps(parts).decode()
+
+
+def model_reference(kind: Kind, document_id: str) -> dict[str, Any]:
+    """Return the reference that leads to a document of a server (IDTA-01001: a ModelReference with one key)."""
+    return {"type": "ModelReference", "keys": [{"type": KEY_TYPES[kind], "value": document_id}]}

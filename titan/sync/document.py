@@ -128,7 +128,9 @@ class Documents:
         # A copy that was changed here is fetched even where it did not change there; and where the list did not show
         # it, only its content tells whether it is still within the filter.
         may_tell = (is_as_left or (known is not None and not known.is_copy)) and (was_listed or self._filter.is_open)
-        content = await self._content(kind, document_id, item.raw, known if may_tell else None)
+        content = await self._content(
+            kind, document_id, item.raw, known if may_tell else None, is_newest=not was_listed
+        )
         if not isinstance(content, _Content | None):
             return content
         if content is None:  # as it was
@@ -139,14 +141,14 @@ class Documents:
         return await self._judge(kind, document_id, content, known, must_match=not was_listed)
 
     async def _content(
-        self, kind: Kind, document_id: str, listed: bytes | None, known: Followed | None
+        self, kind: Kind, document_id: str, listed: bytes | None, known: Followed | None, *, is_newest: bool
     ) -> _Content | Gone | Refused | None:
         """Return what is there; None where it is what `known` says."""
         etag = None
         raw = listed
         if raw is None or (kind is Kind.SUBMODEL and _BLOB in raw):  # lists leave the values of Blob elements out
             try:
-                answer = await self._get(kind, document_id, None if known is None else known.etag)
+                answer = await self._get(kind, document_id, None if known is None else known.etag, is_newest=is_newest)
             except TooLarge as error:
                 return Refused(str(error))
             except RemoteFailed as error:
@@ -247,10 +249,11 @@ class Documents:
                     raise AssertionError(f"a deletion cannot have the outcome {outcome}")
         return None
 
-    async def _get(self, kind: Kind, document_id: str, etag: str | None) -> Answer:
+    async def _get(self, kind: Kind, document_id: str, etag: str | None, *, is_newest: bool = False) -> Answer:
         query = {"extent": "withBlobValue"} if kind is Kind.SUBMODEL else None
         path = f"{PATHS[kind]}/{encode_identifier(document_id)}"
-        return await self._remote.get(path, query, known=etag, max_bytes=self._policy.limits.max_document_bytes)
+        max_bytes = self._policy.limits.max_document_bytes
+        return await self._remote.get(path, query, known=etag, is_newest=is_newest, max_bytes=max_bytes)
 
     def _prepare(self, kind: Kind, raw: bytes) -> Prepared | Unacceptable:
         return prepare(kind, raw, lenient=self._policy.is_lenient, max_depth=self._policy.limits.max_depth)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 
 from titan.model.environment import Malformed, cut_listing
+from titan.model.references import KEY_TYPES
 from titan.store.contract import Kind
 from titan.sync.remote import Remote, RemoteFailed, TooLarge
 from titan.sync.source import Limits, Source
@@ -16,9 +17,6 @@ PATHS: Final = {
     Kind.SUBMODEL: "/submodels",
     Kind.CONCEPT_DESCRIPTION: "/concept-descriptions",
 }
-
-_KEY_TYPES: Final = {Kind.SHELL: "AssetAdministrationShell", Kind.SUBMODEL: "Submodel"}
-"""What the one key of a reference is of; for concept descriptions the API has no list of references."""
 
 MAX_CURSOR_CHARACTERS: Final = 4096
 
@@ -102,7 +100,7 @@ def _document(_kind: Kind, raw: bytes) -> Listed:
 def _reference(kind: Kind, raw: bytes) -> Listed:
     keys = _loads(raw).get("keys")
     key = keys[0] if isinstance(keys, list) and len(keys) == 1 and isinstance(keys[0], dict) else {}
-    return Listed(_text(key.get("value")) if key.get("type") == _KEY_TYPES[kind] else None)
+    return Listed(_text(key.get("value")) if key.get("type") == KEY_TYPES[kind] else None)
 
 
 def _text(value: Any) -> str | None:

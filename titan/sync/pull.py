@@ -107,9 +107,15 @@ class _Pull:
     async def _read_list(self, kind: Kind, place: Place | None, seen: set[bytes]) -> None:
         by = await self._choose(kind) if place is None else By(place.by)
         cursor = None if place is None else place.cursor
-        cursors = {cursor}
+        cursors: set[str | None] = {cursor}
         for _ in range(self._limits.max_pages):
-            page = await self._page(kind, by, cursor)
+            try:
+                page = await self._page(kind, by, cursor)
+            except CursorRefused:
+                if self._pages:
+                    raise RemoteFailed("the server refuses a cursor that it has just given") from None
+                cursor, cursors = None, {None}  # it was of an earlier day: the list is read from its beginning
+                continue
             cursor = page.cursor
             if cursor is not None and cursor in cursors:
                 await self._records.finish(self._source.name, fence=self._fence)
@@ -126,10 +132,6 @@ class _Pull:
     async def _page(self, kind: Kind, by: By, cursor: str | None) -> ListPage:
         try:
             return await read_page(self._remote, self._source, kind, by, cursor, self._limits)
-        except CursorRefused:
-            if self._pages:
-                raise RemoteFailed("the server refuses a cursor that it has just given") from None
-            return await read_page(self._remote, self._source, kind, by, None, self._limits)
         except NoSuchList as error:
             raise RemoteFailed(f"there is no list {error} any more") from None
 

@@ -86,14 +86,24 @@ class Remote:
             await self._client.aclose()
 
     async def get(
-        self, path: str, query: Mapping[str, str] | None = None, *, known: str | None = None, max_bytes: int
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        known: str | None = None,
+        is_newest: bool = False,
+        max_bytes: int,
     ) -> Answer:
         """Ask for a path below the source's URL; `known` is the entity tag of what is here already.
+
+        With `is_newest` no cache in between may answer (RFC 9111 5.2.1.4), nor may a Titan's own.
 
         Answers 200, 304 (only where `known` was sent) and 4xx. Raises `RemoteFailed` for all else, `TooLarge` beyond
         `max_bytes`. Cancelled, the connection is closed.
         """
         headers = {} if known is None else {"If-None-Match": known}
+        if is_newest:
+            headers["Cache-Control"] = "no-cache"
         request = self._client.build_request("GET", f"{self._url}{path}", params=query or None, headers=headers)
         self.requests += 1
         with trio.move_on_after(self._limits.total_s):

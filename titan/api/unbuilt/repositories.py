@@ -7,8 +7,6 @@ OPERATIONS = (
         "AssetAdministrationShellRepository",
         "/shells",
         """
-    /$reference
-        GET GetAllAssetAdministrationShells-Reference
     /{aasIdentifier}/$reference
         GET GetAssetAdministrationShellById-Reference_AasRepository
     /{aasIdentifier}/asset-information
@@ -95,8 +93,6 @@ OPERATIONS = (
         GET GetAllSubmodels-Metadata
     /$path
         GET GetAllSubmodels-Path
-    /$reference
-        GET GetAllSubmodels-Reference
     /$value
         GET GetAllSubmodels-ValueOnly
     /{submodelIdentifier}
