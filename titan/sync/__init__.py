@@ -2,8 +2,9 @@
 
 Not promised: that a pull sees one state of the other server (its pages are no snapshot), that files which documents
 name come along (a document's text does, with the values of its Blob elements), nor that what was written between two
-pulls and overwritten again is ever seen. Three or more servers that pull in a ring may pass two versions around for as
-long as their pulls go in step.
+pulls and overwritten again is ever seen. Of two servers that pull from each other, a new document's home does not know
+the other one's copy until it has seen it once: an edit made before that may give way to the copy. Three or more
+servers that pull in a ring may pass two versions around for as long as their pulls go in step.
 
 Promised, within a source's filter:
 

@@ -65,7 +65,7 @@ class Source:
         return _digest(self.url, repr((wanted.kinds, sorted(wanted.ids), queries)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """Each bounds something that the other server decides."""
 
@@ -87,6 +87,12 @@ class Limits:
     """Documents asked for at one time."""
     failures_in_a_row: int = 5
     """Documents that could not be had one after the other; then the server is at fault, not they."""
+
+
+def limits_for(*, max_document_bytes: int, max_depth: int) -> Limits:
+    """Return the limits for a server that takes documents of that size and depth from its own clients as well."""
+    page = max(Limits.max_page_bytes, max_document_bytes + MIB)  # the largest document is a page of its own
+    return Limits(max_page_bytes=page, max_document_bytes=max_document_bytes, max_depth=max_depth)
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:

@@ -5,6 +5,7 @@ from functools import partial
 
 from titan.settings import Settings, Verification
 from titan.sync.policy import Policy
+from titan.sync.source import limits_for
 from titan.tasks.blob_cleanup import blob_cleanup
 from titan.tasks.external_sync import CountOne, external_sync
 from titan.tasks.metrics_aggregation import metrics_aggregation
@@ -59,7 +60,9 @@ def _cleaning(settings: Settings) -> Iterator[Task]:
 
 def _pulls(settings: Settings, count_one: CountOne) -> Iterator[Task]:
     is_lenient = settings.model.verification is Verification.LENIENT
-    policy = Policy(is_lenient=is_lenient, allowed=settings.sync.allowed)
+    http = settings.http
+    limits = limits_for(max_document_bytes=http.max_body_bytes, max_depth=http.max_json_depth)
+    policy = Policy(is_lenient=is_lenient, allowed=settings.sync.allowed, limits=limits)
     for source in settings.sync.sources:
         yield Task(
             f"{EXTERNAL_SYNC}:{source.name}",
