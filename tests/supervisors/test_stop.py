@@ -28,7 +28,17 @@ def test_a_stop_closes_in_reverse_order(data_dir):
         assert server.wait() == 0
         events = [json.loads(line) for line in server.logs().splitlines() if line.startswith("{")]
     names = [event["actor"].rpartition("/")[2] for event in events if event["event"] == "actor exited"]
-    stopped = ["events", "http", "frontend", "change_feed", "sqlite_writer", "stores", "telemetry", "titan"]
+    stopped = [
+        "events",
+        "http",
+        "frontend",
+        "task_board",
+        "change_feed",
+        "sqlite_writer",
+        "stores",
+        "telemetry",
+        "titan",
+    ]
     assert names[names.index("leadership") + 1 :] == stopped
 
 
