@@ -11,6 +11,8 @@ from typing import Generic, Protocol, TypeVar
 from tests.chaos import faults, redis_faults, rollout, rooted
 from tests.chaos.controls import CONTROLS, Control, missed
 from tests.chaos.installation import Installation, installed
+from tests.chaos.leaders import GUIDE, HITS, SUB_SECOND
+from tests.chaos.led import Led, Unfenced
 from tests.chaos.redis_rigs import with_cluster, with_redis, with_sentinels
 from tests.chaos.rigs import named, pair, plain, routed, small_data, small_log
 from tests.chaos.round import FULL, Fault, Report, play
@@ -221,5 +223,13 @@ SCENARIOS: Mapping[str, Scenario] = {
         "schema and program replaced and taken back",
         lambda on, sent: rollout.roll_out_and_back(on, sent, requests=REQUESTS),
     ),
+    **{f"leader-{name}": Led(name, GUIDE) for name in HITS},
+    **{f"quick-leader-{name}": Led(name, SUB_SECOND) for name in HITS},
+    **{
+        f"leader-in-postgres-{name}": Led(name, SUB_SECOND, has_redis=False)
+        for name, hit in HITS.items()
+        if not hit.needs_redis
+    },
+    "control-leader": Unfenced(SUB_SECOND),
     **{f"control-{name}": Proof(control) for name, control in CONTROLS.items()},
 }
