@@ -39,6 +39,8 @@ class LeaseActor:
         self._log = log
         self._stands_back_until = -float("inf")
         self._why = ""
+        self._depositions = 0
+        """In a row: how often a newer term ended one of this instance."""
 
     async def run(self, ctx: Context) -> None:
         """Stand for the role, lead for one term, let go."""
@@ -78,13 +80,16 @@ class LeaseActor:
         return run
 
     def _depose(self, ctx: Context, error: Deposed) -> None:
-        """End the term because a newer one has begun, and leave the role to that one for the length of a lease.
+        """End the term because a newer one has begun, and leave the role to that one: longer each time in a row.
 
         Where an election is split, each half would else take the role from the other without end.
         """
         assert ctx.leash is not None
-        self._why = self._why or str(error)
-        self._stand_back(self._candidate.timings.ttl_s)
+        if not self._why:
+            self._why = str(error)
+            self._depositions += 1
+            timings = self._candidate.timings
+            self._stand_back(min(timings.ttl_s, timings.stand_back_s * 2 ** min(self._depositions, 10) / 2))
         ctx.leash.cut()
 
     async def _begin(self) -> tuple[float, int]:
@@ -124,6 +129,8 @@ class LeaseActor:
             return
         with trio.move_on_after(RELEASE_S, shield=True):
             await self._candidate.release()
+        if self._why in tuple(End):
+            self._depositions = 0
         if self._why in (End.ASKED, End.UNFIT):
             self._stand_back(self._candidate.timings.stand_back_s)
 

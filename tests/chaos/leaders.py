@@ -18,6 +18,8 @@ from pathlib import Path
 import httpx
 
 from tests.chaos.rigs import QUICK_SERVER
+from tests.chaos.round import MOST_LAG_S
+from tests.chaos.watch import Metronome
 from tests.support.leaders import leads, wait_for_leader
 from tests.support.numbering import HELD, PROGRAM, TABLE
 from tests.support.postgres import Postgres, running_server
@@ -233,15 +235,18 @@ def frozen_before_its_effect(here: Company) -> float:
 def frozen_within_its_effect(here: Company) -> float:
     """It stops in the middle of an effect's transaction, with a document locked that others write."""
     leader = here.leader
-    _put(here.others(leader)[0].server, HELD)
+    other = here.others(leader)[0].server
+    assert _put(other, HELD) in (201, 204)
     leader.stop_itself("within")
     began_s = time.monotonic()
-    wait_until(lambda: _put(here.others(leader)[0].server, HELD) < 300, within_s=15, what="a write of others")
+    answers = [_put(other, HELD)]
+    while not 200 <= answers[-1] < 300 and time.monotonic() < began_s + 15:
+        answers.append(_put(other, HELD))
     waited_s = time.monotonic() - began_s
     took_s = here.taken_over(leader)
     here.wait_for_work()
     leader.thaw()
-    assert waited_s <= FROZEN_WITHIN_S, f"another writer waited {waited_s:.2f} s"
+    assert waited_s <= FROZEN_WITHIN_S, f"another writer waited {waited_s:.2f} s: {answers}"
     return took_s
 
 
@@ -359,6 +364,11 @@ def _cut_off(pace: Pace) -> float:
     return pace.crash_s + FROZEN_WITHIN_S
 
 
+def _split(_pace: Pace) -> float:
+    # Those who take over may have been deposed a moment ago, by the round before, and stand back still.
+    return 2 * HANDED_OVER_S
+
+
 def _back(_pace: Pace) -> float:
     return 2.0 + HANDED_OVER_S  # Redis is found back within 2 s
 
@@ -375,7 +385,7 @@ HITS = {
     "redis-killed": Hit(redis_killed, _back, needs_redis=True),
     "redis-frozen": Hit(redis_frozen, _back, needs_redis=True),
     "redis-flushed": Hit(redis_flushed, _handed_over, needs_redis=True),
-    "failed-over": Hit(failed_over_without_the_key, _handed_over, needs_redis=True),
+    "failed-over": Hit(failed_over_without_the_key, _split, needs_redis=True),
 }
 
 
@@ -394,20 +404,17 @@ def play_hit(here: Company, hit: Hit) -> Played:
     before = here.written()
     found: list[str] = []
     took_s: float | None = None
-    try:
-        took_s = hit.do(here)
-        here.wait_for_work()
-        for member in here.members:
-            member.server.wait_ready()
-    except AssertionError as error:
-        found.append(f"{hit.title}: {error}")
-    if took_s is not None and took_s > hit.within_s(here.pace) + LAG_S:
+    with Metronome() as metronome:
+        try:
+            took_s = hit.do(here)
+            here.wait_for_work()
+            for member in here.members:
+                member.server.wait_ready()
+        except AssertionError as error:
+            found.append(f"{hit.title}: {error}")
+    if took_s is not None and took_s > hit.within_s(here.pace) + min(metronome.worst_s, MOST_LAG_S):
         found.append(f"{hit.title}: nobody led for {took_s:.2f} s")
     return Played(took_s, here.written() - before, [*found, *here.findings()])
-
-
-LAG_S = 0.5
-"""What a machine with others to serve may add."""
 
 
 def _put(server: Server, document_id: str) -> int:

@@ -182,15 +182,26 @@ async def test_of_two_that_believe_in_a_split_election_one_works(epochs, autojum
     async with one.running():
         await trio.sleep(5.5)
         async with two.running():
-            await trio.sleep(20)
+            await trio.sleep(0.9)
             assert one.ends == [f"{ROLE}: term 1 is over, term 2 has begun"]
             assert [each.standing.leads for each in (one, two)] == [False, True]
-            await trio.sleep(200)
+            await trio.sleep(300)
     seconds = [round(at) for at, _, _ in epochs.effects]
     assert len(seconds) > 200
     numbers = [epoch for _, _, epoch in epochs.effects]
     assert numbers == sorted(numbers)
-    assert numbers[-1] < 15  # not one term after the other: who was deposed stands back
+    assert numbers[-1] < 30  # not one term after the other: who was deposed stands back, longer each time
+
+
+async def test_who_was_deposed_once_takes_over_soon_all_the_same(book, epochs, one, autojump_clock):
+    async with one.running():
+        await trio.sleep(5.5)
+        epochs.newest = 2  # another one began, and stops in order two seconds later
+        book.give(ROLE, "another", left_s=30)
+        await trio.sleep(2)
+        book.leases.clear()
+        await trio.sleep(1)
+        assert one.standing.leads
 
 
 async def test_who_froze_between_winning_and_working_does_not_work(book, epochs, one, autojump_clock):
