@@ -63,9 +63,10 @@ class Proxy:
         self._ready.set()
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._flows.set()
+        self._reset()  # upon which every flow ends by itself
+        if flows := asyncio.all_tasks(self._loop):
+            self._loop.run_until_complete(asyncio.wait(flows, timeout=5))
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
