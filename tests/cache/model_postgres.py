@@ -140,6 +140,17 @@ class ModelPostgres:
         self.trimmed = max([self.trimmed or 0, *(row.xid for row in self.outbox)])
         self.outbox.clear()
 
+    @property
+    def highest(self) -> int:
+        """The highest number of a committed transaction; nothing above it is on disk yet."""
+        return max((version.xid for version in self.versions), default=0)
+
+    def crash(self) -> None:
+        """Die and come back: what is not committed is gone, and its numbers, if they are the last, come again."""
+        self.running.clear()
+        self.next_xid = max(self.highest + 1, 100)
+        self.completed = self.next_xid - 1
+
     def promote(self, lost: int) -> None:
         """Go on as a standby that had not got the last transactions; numbers of theirs come again, revisions do not."""
         self.history += 1
@@ -277,6 +288,7 @@ class ModelSession:
         here = {
             "snapshot": str(self._postgres.snapshot()),
             "trimmed": self._postgres.trimmed,
+            "committed": self._postgres.highest,
             **dict.fromkeys(("system", "outbox", "identity"), 1),
             "timeline": self._postgres.history,
         }

@@ -9,6 +9,7 @@ from unittest.mock import patch
 from titan.cache.memory import Memory
 from titan.cache.store import CoherentStore
 from titan.cache.tail import Position, Tail
+from titan.store.postgres import changes
 from titan.store.postgres.snapshots import Cursor, Snapshot
 
 
@@ -27,8 +28,8 @@ def _vouches_in_any_life(self: Tail, key: bytes, revision: int, since: Position)
 _follow, _advance = Tail.follow, Cursor.advance
 
 
-def _follow_from_the_answer_on(self: Tail, changes: Any, _asked_at: float) -> None:
-    _follow(self, changes, self.now())
+def _follow_from_the_answer_on(self: Tail, some: Any, _asked_at: float) -> None:
+    _follow(self, some, self.now())
 
 
 def _advance_to_the_end(self: Cursor, identity: bytes, now: Snapshot, *args: Any, **more: Any) -> Any:
@@ -45,6 +46,7 @@ CONTROLS: Mapping[str, AbstractContextManager[object]] = {
     "history": patch.object(CoherentStore, "_may_be_used", property(lambda self: self._tail.is_fresh)),
     "session": patch.object(CoherentStore, "_shows", lambda *_: True),
     "late": patch.object(Cursor, "advance", _advance_to_the_end),
+    "lasting": patch.object(changes, "_lasting", lambda now, *_: now),
     "named": patch.object(Memory, "named", lambda *_: None),
     "cleared": patch.object(Memory, "clear", lambda *_: None),
 }

@@ -51,6 +51,7 @@ TROUBLES: tuple[Trouble, ...] = (
     lambda world, which: world.begin_feed_anew(which),
     lambda world, _: world.postgres.trim(),
     lambda world, which: world.promote(which % 3),
+    lambda world, _: world.crash(),
     lambda world, which: world.evict(which),
     lambda world, _: world.redis.values.clear(),
     lambda world, which: world.redis.spoil(which),

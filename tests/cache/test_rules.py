@@ -172,6 +172,22 @@ async def a_transaction_is_committed_late(it: Course) -> None:
     await it.read(1)
 
 
+async def a_crash_gives_numbers_again(it: Course) -> None:
+    await it.write(0)
+    for _ in range(3):
+        it.world.postgres.end(it.world.postgres.begin())
+    await it.wait(0.3)
+    await it.read(1)
+    it.world.redis.is_deaf = True
+    it.world.crash()
+    await it.connect(0)
+    for name in ("one", "two", "three", "four"):  # else the numbers are fewer than the feed saw, which it notices
+        await it.write(0, name)
+    await it.connect(1)
+    await it.wait(1.2)
+    await it.read(1)
+
+
 async def another_instance_writes(it: Course) -> None:
     await it.write(0)
     await it.wait(0.3)
@@ -202,6 +218,7 @@ COURSES: dict[str, Callable[[Course], Awaitable[None]]] = {
     "again": a_session_goes_where_a_lost_answer_was_asked_for_again,
     "history": a_session_goes_where_a_promotion_is_not_known,
     "late": a_transaction_is_committed_late,
+    "lasting": a_crash_gives_numbers_again,
     "named": another_instance_writes,
     "cleared": a_promotion_loses_a_write,
 }

@@ -243,6 +243,14 @@ class World:
         self.foreign.clear()
         self.gates.open_all()
 
+    def crash(self) -> None:
+        """Have the server die and come back; every instance's connections are lost."""
+        for instance in self.instances:
+            instance.link.lose()
+        self.postgres.crash()
+        self.foreign.clear()
+        self.gates.open_all()
+
     def connect(self, number: int) -> None:
         """Have an instance find the server again."""
         if not self.instances[number].link.is_up:

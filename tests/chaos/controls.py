@@ -18,7 +18,7 @@ from tests.chaos import faults, sabotaged
 from tests.chaos.installation import Installation
 from tests.chaos.rigs import plain
 from tests.chaos.round import Fault, Profile, Report, play
-from tests.support.history import Kind, Request
+from tests.support.clients import Kind, Request
 from tests.support.linearizable import Get
 
 Rig = Callable[[Path], AbstractContextManager[Installation]]

@@ -29,7 +29,8 @@ from functools import partial
 
 from tests.chaos.installation import Installation
 from tests.chaos.watch import Metronome, Watcher, watching
-from tests.support.history import ENOUGH_PER_S, History, Request, read_all, recording
+from tests.support.clients import Request
+from tests.support.history import ENOUGH_PER_S, History, read_all, recording
 
 ANSWER_S = 2.0
 UNREADY_S = 2.0

@@ -4,18 +4,26 @@
 * `leak`: each time it connects it begins a transaction on one more connection and forgets about it.
 * `fragile`: a database that is away is a crash of the actor, not a state.
 * `blind`: it looks every 30 s whether the database is well.
+* `slow`: while there is a file $SLOW_WHILE, a third of what is read in PostgreSQL or Redis takes up to 1.2 s to come
+  to who asked.
+* `unnamed`: what a change has named since may be put into a cache, and is used.
 * `forgetful`: it reads from a replica whatever the session has seen.
 """
 
 import asyncio
 import os
+import random
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+import trio
+
 from supervisors.root import serve
+from titan.cache.shared import Shared
+from titan.cache.tail import Tail
 from titan.settings_load import load
 from titan.store.postgres.connector import Connector
 from titan.store.postgres.database import Database
@@ -24,10 +32,12 @@ from titan.store.postgres.limits import Limits
 from titan.store.postgres.pool import Pool
 from titan.store.postgres.replica import Replica
 from titan.store.postgres.session import Session
+from titan.store.postgres.store import PostgresStore
 from titan.store.postgres.url import PostgresUrl
 
 PROGRAM = (sys.executable, "-m", "tests.chaos.sabotaged")
 LATE_S = 0.05
+SLOW_S = 1.2
 
 _really_give_back = Pool._give_back
 _owing: set[Session] = set()
@@ -102,6 +112,22 @@ def _make_forgetful() -> None:
         _replace(Replica, name, read)
 
 
+def _make_slow(owner: type, name: str) -> None:
+    really, rng, while_there_is = getattr(owner, name), random.Random(1), os.environ["SLOW_WHILE"]
+
+    async def slowly(self: Any, *args: Any, **more: Any) -> Any:
+        found = await really(self, *args, **more)
+        if rng.random() < 1 / 3 and os.access(while_there_is, os.F_OK):
+            await trio.sleep(rng.uniform(0, SLOW_S))
+        return found
+
+    _replace(owner, name, slowly)
+
+
+def _stands(tail: Tail, _key: bytes, _revision: int, shown: int) -> bool:
+    return shown >= tail._whole_from
+
+
 def sabotage(name: str) -> None:
     """Make the server worse in one way."""
     match name:
@@ -114,6 +140,11 @@ def sabotage(name: str) -> None:
             _make_fragile()
         case "blind":
             _make_blind()
+        case "slow":
+            _make_slow(PostgresStore, "find")
+            _make_slow(Shared, "get")
+        case "unnamed":
+            _replace(Tail, "stands", _stands)
         case "forgetful":
             _make_forgetful()
         case _:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support import history as driver
-from tests.support.history import CALLS_PER_KEY, Kind, document, read_all, recording
+from tests.support import clients as driver
+from tests.support.clients import CALLS_PER_KEY, Kind, document
+from tests.support.history import read_all, recording
 from tests.support.linearizable import ABSENT, MAX_CALLS, Delete, Get, Put, Swap
 from tests.support.server import serving
 
@@ -26,6 +27,7 @@ def meaning(kind: Kind, status: int | None, body: bytes = b"", *, retry_after: s
     ("kind", "status", "action"),
     [
         (Kind.GET, 404, Get(ABSENT)),
+        (Kind.RECENT, 404, Get(ABSENT)),
         (Kind.PUT, 201, Put("new", existed=False)),
         (Kind.PUT, 204, Put("new", existed=True)),
         (Kind.DELETE, 204, Delete(existed=True)),

@@ -22,7 +22,8 @@ from tests.chaos.redis_faults import (
 )
 from tests.chaos.round import QUICK, play
 from tests.chaos.watch import Metronome
-from tests.support.history import Request, recording
+from tests.support.clients import Request
+from tests.support.history import recording
 from tests.support.waiting import wait_until
 
 UP = 'titan_up_dependency{name="redis"}'

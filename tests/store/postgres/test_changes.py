@@ -1,5 +1,7 @@
 """The feed of changes on a real server: late transactions, long foreign ones, very many, and other histories."""
 
+import os
+import signal
 from base64 import urlsafe_b64encode
 from contextlib import ExitStack
 
@@ -15,6 +17,7 @@ from tests.support.postgres_store import PATIENT, Opened, fresh_database, opened
 from tests.support.store_documents import document
 from titan.store.contract import Changes, ChangesGone, WriteMode
 from titan.store.postgres.snapshots import Cursor, Snapshot
+from titan.telemetry.health import Status
 
 in_thread = trio.to_thread.run_sync
 
@@ -149,6 +152,32 @@ async def test_a_cursor_of_before_a_promotion_is_of_another_history():
             await in_thread(standby.promote)
             async with opened(standby.url(name)) as it:
                 assert await it.store.changes(after=follower.cursor) == ChangesGone()
+
+
+async def test_numbers_that_a_crash_gave_to_others_are_told():
+    """What came to nothing and was not on disk yet when the server died has its numbers from nobody afterwards."""
+    with ExitStack() as stack:
+        server = await in_thread(stack.enter_context, running_server())
+        with fresh_database(server) as name:
+            async with opened(server.url(name)) as it:
+                await it.store.write(document("before"), WriteMode.CREATE)
+                follower = Follower(it)
+                log_writer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+                os.kill(int(await in_thread(server.psql, log_writer)), signal.SIGSTOP)
+                for _ in range(3):
+                    await in_thread(server.psql, "BEGIN; SELECT pg_current_xact_id(); ROLLBACK", name)
+                before = await it.store.changes()
+                assert isinstance(before, Changes)
+                follower.cursor = before.cursor
+                await in_thread(server.kill)
+                await it.wait(Status.DOWN)
+                await in_thread(server.start)
+                await it.wait(Status.UP)
+                outcome = await it.store.write(document("after"), WriteMode.CREATE)
+                assert outcome.mark == before.shows + 1  # else the numbers were not given again, and nothing is shown
+                for number in range(3):  # else they are fewer than were seen, which is noticed
+                    await it.store.write(document(f"after {number}"), WriteMode.CREATE)
+                assert await follower.poll() == ["after", "after 0", "after 1", "after 2"]
 
 
 async def test_a_cursor_of_the_future_is_of_another_history(it):

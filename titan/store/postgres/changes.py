@@ -12,9 +12,23 @@ from titan.store.postgres.snapshots import FIRST, IDENTITY_BYTES, Cursor, Snapsh
 ROWS_AT_ONCE = 5000
 """Rows that one transaction deletes or adopts: a fraction of a statement's time."""
 
+SCANNED = 10_000
+"""So many transactions in a row that came to nothing, the newest ones, are looked through; far more than there are."""
+
 # Whose numbers these are: a restore by copy goes on as another timeline, one by dump is another table.
-_HERE = """
+# A crash takes back the numbers of transactions that came to nothing while that was not on disk yet: those above the
+# highest committed one. Others get them then, so nobody may have seen them (`_lasting`).
+_HERE = f"""
 SELECT pg_current_snapshot()::text AS snapshot,
+  CASE WHEN pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn() THEN (
+    SELECT coalesce(max(xid), 0) FROM (
+      SELECT xid FROM (
+        SELECT generate_series(s.xmax - 1, greatest(s.xmax - {SCANNED}, 3), -1) AS xid
+        FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax) AS s
+      ) AS newest
+      WHERE pg_xact_status(xid::text::xid8) = 'committed' LIMIT 1
+    ) AS highest
+  ) END AS committed,
   (SELECT system_identifier FROM pg_control_system()) AS system,
   left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
   'titan_outbox'::regclass::oid AS outbox,
@@ -85,6 +99,7 @@ async def changes(session: Session, after: str | None, limit: int) -> Changes | 
     here, now = _identity(rows[0]), Snapshot.parse(rows[0]["snapshot"])
     if after is not None and not _is_kept(cursor, here, now, rows[0]["trimmed"]):
         return ChangesGone()
+    now = _lasting(now, rows[0]["committed"], cursor.seen.xmax)
     found = [row for row in rows if row["revision"] is not None]
     window, behind = cursor.advance(here, now, [row["revision"] for row in found], limit)
     told = [row for row in found[:limit] if window.sees(row["xid"])]
@@ -96,7 +111,8 @@ async def changes(session: Session, after: str | None, limit: int) -> Changes | 
 async def latest(session: Session, limit: int) -> Latest:
     """Return the newest changes and the cursor behind them; see `titan.store.contract.Store.latest`."""
     rows = await session.read_rows(_LATEST, limit)
-    here, now = _identity(rows[0]), Snapshot.parse(rows[0]["snapshot"]).coarsened()
+    here, now = _identity(rows[0]), Snapshot.parse(rows[0]["snapshot"])
+    now = _lasting(now, rows[0]["committed"], FIRST.xmax).coarsened()
     items = tuple(_change(row) for row in rows if row["revision"] is not None)
     if len(items) == limit:  # the lowest number's other changes may be cut off
         whole_from = min((item.mark for item in items), default=now.xmax)
@@ -118,6 +134,11 @@ async def trim(session: Session, before_ms: int, fence: Fence) -> int:
 def _identity(row: Row) -> bytes:
     parts = "/".join(str(row[name]) for name in ("identity", "system", "timeline", "outbox"))
     return blake2b(parts.encode(), digest_size=IDENTITY_BYTES).digest()
+
+
+def _lasting(now: Snapshot, committed: int | None, seen: int) -> Snapshot:
+    """Return what of a snapshot outlives a crash. What was seen below `seen` does; None: all does."""
+    return now if committed is None else now.cut_off(max(committed + 1, seen))
 
 
 def _is_kept(cursor: Cursor, here: bytes, now: Snapshot, trimmed: int | None) -> bool:

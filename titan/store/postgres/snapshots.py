@@ -42,13 +42,19 @@ class Snapshot:
         """Say whether a transaction that is committed by now was visible."""
         return xid < self.xmax and xid not in self.xip
 
+    def cut_off(self, xmax: int) -> "Snapshot":
+        """Return it as if all from that number on had not begun."""
+        if xmax >= self.xmax:
+            return self
+        return Snapshot(min(self.xmin, xmax), xmax, tuple(xid for xid in self.xip if xid < xmax))
+
     def coarsened(self, max_bytes: int = SNAPSHOT_MAX_BYTES) -> "Snapshot":
         """Return a snapshot that sees no more than this one and packs into so many bytes."""
         snapshot = self
         kept = len(self.xip)
         while len(snapshot.pack()) > max_bytes:
             kept -= 1
-            snapshot = Snapshot(self.xmin, self.xip[kept], self.xip[:kept])
+            snapshot = self.cut_off(self.xip[kept])
         return snapshot
 
     def pack(self) -> bytes:
