@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, str] = {
     "postgres": "one instance over PostgreSQL against Q, pgbench and nginx",
     "rate": "what the rate limit costs a GET",
     "caches": "reads from memory and from Redis, writes seen elsewhere, a frozen Redis",
+    "events": "writes told to clients of another instance, how many, what waiting clients take",
     "telemetry": "what counting and telling a request costs; how fast commands start",
     "kernel": "what supervision costs against a bare nursery",
 }

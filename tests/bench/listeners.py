@@ -1,0 +1,97 @@
+"""Many clients of `/events` in one thread: each its own connection, read as fast as the server sends.
+
+They speak HTTP/1.0, so that a stream comes without chunks and costs a client next to nothing to read: what is measured
+is the server.
+"""
+
+import re
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from tests.bench.figures import Unmeasurable
+
+_EVENT = re.compile(rb'\ndata: \{[^\n]*?"subject":"([^"]*)"[^\n]*\n\n')
+_STARTS_WITHIN_S = 60.0
+_READ_BYTES = 1 << 18
+
+
+class Listeners:
+    """What came: for each event its subject and when, on the monotonic clock."""
+
+    def __init__(self, url: str, count: int, target: str) -> None:
+        self.arrivals: list[tuple[bytes, float]] = []
+        self._selector = selectors.DefaultSelector()
+        self._open = 0
+        self._stop = False
+        at = urlsplit(url)
+        for _ in range(count):
+            sock = socket.create_connection((at.hostname, at.port), timeout=5)
+            sock.sendall(f"GET {target} HTTP/1.0\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n".encode())
+            self._selector.register(sock, selectors.EVENT_READ, [b""])
+        self._waiting = count
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def start(self) -> None:
+        """Read from now on; return once every stream has begun."""
+        self._thread.start()
+        deadline = time.monotonic() + _STARTS_WITHIN_S
+        while self._waiting:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise Unmeasurable(f"{self._waiting} streams have not begun")
+            time.sleep(0.01)
+
+    def wait_for(self, count: int, *, within_s: float) -> None:
+        """Wait for so many events in all."""
+        deadline = time.monotonic() + within_s
+        while len(self.arrivals) < count:
+            if time.monotonic() > deadline:
+                raise Unmeasurable(f"{len(self.arrivals):,} of {count:,} events came")
+            time.sleep(0.01)
+
+    def _read(self) -> None:
+        while not self._stop:
+            for key, _ in self._selector.select(0.1):
+                assert isinstance(key.fileobj, socket.socket)
+                data = key.fileobj.recv(_READ_BYTES)
+                now = time.monotonic()
+                if not data:
+                    self._selector.unregister(key.fileobj)
+                    continue
+                self._take(key.data, data, now)
+
+    def _take(self, rest: list[bytes], data: bytes, now: float) -> None:
+        text = rest[0] + data
+        if rest[0] == b"" and b"\nid: " in text:
+            self._waiting -= 1
+        end = text.rfind(b"\n\n")
+        if end < 0:
+            rest[0] = text
+            return
+        self.arrivals += [(subject, now) for subject in _EVENT.findall(text, 0, end + 2)]
+        rest[0] = text[end + 1 :]  # the line break before the next block stays: it is never empty again
+
+    def close(self) -> None:
+        """Hang up."""
+        self._stop = True
+        if self._thread.is_alive():
+            self._thread.join()
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            key.fileobj.close()
+        self._selector.close()
+
+
+@contextmanager
+def listening(url: str, count: int, target: str = "/events") -> Iterator[Listeners]:
+    """Let so many clients follow the events of an instance for the time of the block."""
+    listeners = Listeners(url, count, target)
+    try:
+        listeners.start()
+        yield listeners
+    finally:
+        listeners.close()
