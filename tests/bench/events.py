@@ -46,7 +46,7 @@ def delays(
     with listening(reader.url, CLIENTS) as listeners:
         cpu_before_s = processes.cpu_s(reader.pid)
         sent = write_steadily(writer, seconds)
-        listeners.wait_for(len(sent) * CLIENTS, within_s=30)
+        listeners.wait_for(len(sent) * CLIENTS, within_s=30, among=sent)
         cpu_s = processes.cpu_s(reader.pid) - cpu_before_s
     late_ms = sorted((arrived - sent[subject]) * 1000 for subject, arrived in listeners.arrivals if subject in sent)
     cuts = statistics.quantiles(late_ms, n=100)

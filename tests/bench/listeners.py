@@ -9,7 +9,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -45,13 +45,17 @@ class Listeners:
                 raise Unmeasurable(f"{self._waiting} streams have not begun")
             time.sleep(0.01)
 
-    def wait_for(self, count: int, *, within_s: float) -> None:
-        """Wait for so many events in all."""
+    def wait_for(self, count: int, *, within_s: float, among: Container[bytes] | None = None) -> None:
+        """Wait for so many events in all, of those subjects only where some are given."""
         deadline = time.monotonic() + within_s
-        while len(self.arrivals) < count:
+        looked_at = counted = 0
+        while counted < count:
             if time.monotonic() > deadline:
-                raise Unmeasurable(f"{len(self.arrivals):,} of {count:,} events came")
+                raise Unmeasurable(f"{counted:,} of {count:,} events came")
             time.sleep(0.01)
+            new = self.arrivals[looked_at:]
+            looked_at += len(new)
+            counted += len(new) if among is None else sum(subject in among for subject, _ in new)
 
     def _read(self) -> None:
         while not self._stop:
