@@ -27,7 +27,7 @@ from titan.api.operations import OPERATIONS
 from titan.api.services import PageSizes, Services
 from titan.coordination.timings import Timings
 from titan.events.contents import Contents
-from titan.events.endpoint import events
+from titan.events.endpoint import events, schema_page
 from titan.events.hub import Hub
 from titan.events.stream import Streams
 from titan.http.app import Api, Pages, Probes, make_app
@@ -285,6 +285,7 @@ def _main_pages(settings: Settings, probes: Probes, state: State, metrics: Metri
         metrics=None if separate else metrics.render,
         openapi=partial(openapi_page, OPERATIONS, settings.http.base_path, page_sizes(settings)),
         docs=partial(docs_page, OPERATIONS, settings.http.base_path),
+        event_schema=schema_page,
     )
 
 

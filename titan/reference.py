@@ -1,11 +1,13 @@
 """The pages that are made from the code: `./dev docs` writes them, a test fails while one is stale."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
+from titan.events.schema import SCHEMA
 from titan.settings import Setting, Settings, all_settings
 from titan.settings_marks import Entry
 from titan.settings_sources import NOT_BUILT_YET
@@ -72,10 +74,16 @@ def _numbers(bounds: Iterable[float]) -> str:
     return ", ".join(f"{bound:g}" for bound in bounds)
 
 
+def event_schema() -> str:
+    """Give the text of deploy/event.schema.json."""
+    return json.dumps(SCHEMA, indent=2, ensure_ascii=False) + "\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "config/titan.toml": config_toml,
     "deploy/config-reference.md": config_reference,
     "deploy/metrics-reference.md": metrics_reference,
+    "deploy/event.schema.json": event_schema,
 }
 """Every generated file, by its path in the repository."""
 

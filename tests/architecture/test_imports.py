@@ -30,7 +30,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.security": "titan.http titan.redis",
         "titan.telemetry": "titan.http titan.printable titan.version",
         "titan.settings": "titan.coordination titan.printable titan.redis titan.store titan.sync",
-        "titan.reference": "titan.settings titan.telemetry",
+        "titan.reference": "titan.events titan.settings titan.telemetry",
         "titan.tasks": "titan.model titan.printable titan.settings titan.store titan.sync",
         "titan.cli": "titan.coordination titan.exits titan.model titan.printable titan.redis titan.settings titan.store"
         " titan.tasks titan.version",

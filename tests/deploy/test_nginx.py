@@ -8,6 +8,7 @@ import pytest
 
 from tests.bench.twins import submodel
 from tests.support.documents import shell
+from tests.support.events import following
 from tests.support.nginx import CONFIGURATION, balancing
 from tests.support.server import free_port, serving
 from titan.model.identifiers import encode_identifier
@@ -56,6 +57,13 @@ def test_a_file_passes_through_both_ways(proxied):
     assert proxied.put(target, files={"file": ("big.bin", content)}).status_code == 204
     assert proxied.get(target).content == content
     assert proxied.put("/shells/bm9uZQ/asset-information/thumbnail", files={"file": content}).status_code == 404
+
+
+async def test_events_pass_through_as_they_are_made(proxied):
+    async with following(str(proxied.base_url)) as client:
+        for number in range(3):
+            assert proxied.post("/shells", json=shell(f"urn:proxied:{number}")).status_code == 201
+            assert (await client.event(within_s=2))["subject"] == f"urn:proxied:{number}"
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/system/tree", "//system/tree", "/%73ystem/tree"])

@@ -12,6 +12,7 @@ from titan.api.results import problem, unavailable
 from titan.api.services import PageSizes
 from titan.events.cloudevent import Event
 from titan.events.filters import MaySee, everybody_sees, wants_of
+from titan.events.schema import SCHEMA
 from titan.events.stream import End, EndReason, News, Refused, Stream, Streams
 from titan.events.wish import Wish, read_wish
 from titan.store.contract import StoreUnavailable
@@ -55,6 +56,11 @@ async def events(streams: Streams, sizes: PageSizes, request: Request, *, may_se
         await anext(pieces)  # from here on it closes the stream, also where nobody asks it for a piece
         return Response(200, pieces, HEADERS, SSE, ends_with_client=True)
     return await _page(stream, wish, wish.limit or sizes.default)
+
+
+def schema_page() -> Response:
+    """Answer `GET /events/schema.json`."""
+    return Response(200, orjson.dumps(SCHEMA), media_type="application/schema+json")
 
 
 def _refusal(refused: Refused, request_id: str) -> Response:

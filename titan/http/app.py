@@ -67,6 +67,7 @@ class Pages:
     """From an `Accept` header to the exposition and its media type."""
     openapi: Callable[[], Response] | None = None
     docs: Callable[[], Response] | None = None
+    event_schema: Callable[[], Response] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ def _add_pages(app: QuartTrio, pages: Pages, base_path: str) -> list[str]:
         views[base_path + "/openapi.json"] = partial(_file, pages.openapi)
     if pages.docs is not None:
         views[base_path + "/docs"] = partial(_file, pages.docs)
+    if pages.event_schema is not None:
+        views[base_path + "/events/schema.json"] = partial(_file, pages.event_schema)
     for path, view in views.items():
         app.add_url_rule(path, endpoint=path, view_func=_awaitable(view), methods=["GET"])
     return list(views)
