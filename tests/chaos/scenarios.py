@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from tests.chaos import faults, redis_faults, rollout, rooted
+from tests.chaos import faults, redis_faults, rollout, rooted, told
 from tests.chaos.controls import CONTROLS, Control, missed
 from tests.chaos.installation import Installation, installed
 from tests.chaos.leaders import GUIDE, HITS, SUB_SECOND
@@ -212,6 +212,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         lambda rig, _: [redis_faults.ClusterNodeLost(rig.redis)],
         lasts=False,
     ),
+    "events": told.Told(),
     "any": Faulty(
         "any of these, one after the other", plain, _alone, lambda _, rng: [rng.choice(_ANY)() for _ in range(3)]
     ),

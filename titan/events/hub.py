@@ -35,6 +35,8 @@ class Subscription:
         """True: events were passed over since the last one that waits here; this place is of no use any more."""
         self.is_too_slow = False
         """True: its place was lost because too much waited."""
+        self.on_too_slow: Callable[[], object] = lambda: None
+        """Called then: whoever is behind it may be held up by a client, and learn of it late or never."""
         self._events: deque[Event] = deque()
         self._bytes = 0
         self._news = trio.Event()
@@ -61,6 +63,7 @@ class Subscription:
             self.is_too_slow = True
             self._events.clear()
             self.lose_place()
+            self.on_too_slow()
         elif self._events:
             self._news.set()
 

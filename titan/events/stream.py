@@ -115,6 +115,10 @@ class Streams:
         stream.close()
         return Refused(410, GONE_TEXT)
 
+    def note_dropped(self) -> None:
+        """Count a stream that is to be ended because its client takes too little."""
+        self.dropped += 1
+
     async def read(self, cursor: str) -> Changes | ChangesGone:
         """Read changes from the store. Raises `StoreUnavailable`, also where it takes too long."""
         after = None if cursor == OLDEST else cursor
@@ -150,7 +154,7 @@ class Stream:
         if cursor is None:
             assert self._hub.cursor is not None
             self._cursor = self._hub.cursor
-            self._has_caught_up = True
+            self._set_caught_up()
             return True
         self._cursor = self._behind = cursor
         return await self._read()
@@ -217,7 +221,8 @@ class Stream:
         self._unsent.extend(change for change in page.items if self._wants(change))
         if self._place is not None and not self._place.has_lost_place:
             self._told.update(change.revision for change in page.items if change.mark > self._place_shows)
-            self._has_caught_up = page.is_last
+            if page.is_last:
+                self._set_caught_up()
         elif page.is_last:  # almost: what comes from now on waits, and what came until now is read
             self._leave()
             self._join()
@@ -246,7 +251,6 @@ class Stream:
             self._cursor = events[-1].cursor
             return self._news(events)
         if place.is_too_slow:
-            self._streams.dropped += 1
             return End(EndReason.SLOW, self.cursor)
         if place.has_lost_place:
             self._leave()
@@ -257,6 +261,11 @@ class Stream:
     def _news(self, events: list[Event]) -> News:
         self._streams.sent += len(events)
         return News(events, self.cursor)
+
+    def _set_caught_up(self) -> None:
+        assert self._place is not None
+        self._has_caught_up = True
+        self._place.on_too_slow = self._streams.note_dropped
 
     def _join(self) -> None:
         self._place = self._hub.join(self._wants)

@@ -1,0 +1,95 @@
+"""A client of `/events` that never gives up: whatever ends its stream, it goes on from its cursor, at any instance."""
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+BACK_AFTER_S = 0.2
+SILENCE_S = 20.0
+"""Longer than a heartbeat: a stream that says nothing for so long is dead."""
+
+
+class Tireless:
+    """Follows in a thread of its own until `stop`."""
+
+    def __init__(self, urls: Callable[[], Sequence[str]], cursor: str, *, query: str = "", first: int = 0) -> None:
+        self.heard: list[tuple[str, str, int]] = []
+        """Id, subject and revision of each event, in order of arrival."""
+        self.refused: list[str] = []
+        """Answers that mean that events were lost."""
+        self.streams = 0
+        self._urls = urls
+        self._cursor = cursor
+        self._query = query
+        self._next = first
+        self._sock: socket.socket | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Hang up, and do not come back."""
+        self._stopped.set()
+        sock = self._sock
+        if sock is not None:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(SILENCE_S + 5)
+
+    def out_of_order(self) -> list[str]:
+        """Return the subjects of which an event came, for the first time, after a newer one."""
+        newest: dict[str, int] = {}
+        found = []
+        for _, subject, revision in dict.fromkeys(self.heard):
+            if revision < newest.get(subject, 0):
+                found.append(subject)
+            newest[subject] = max(revision, newest.get(subject, 0))
+        return found
+
+    def _follow(self) -> None:
+        while not self._stopped.is_set():
+            urls = self._urls()
+            self._next += 1
+            try:
+                self._once(urls[self._next % len(urls)])
+            except (OSError, http.client.HTTPException):
+                self._stopped.wait(BACK_AFTER_S)
+
+    def _once(self, url: str) -> None:
+        at = urlsplit(url)
+        connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=SILENCE_S)
+        try:
+            connection.request("GET", f"/events?cursor={self._cursor}{self._query}", headers={"Accept": "*/*"})
+            answer = connection.getresponse()
+            self._sock = connection.sock
+            if answer.status == 200:
+                self.streams += 1
+                self._read(answer)
+            else:
+                if answer.status != 503:
+                    self.refused.append(f"{answer.status}: {answer.read()[:300]!r}")
+                self._stopped.wait(BACK_AFTER_S)
+        finally:
+            connection.close()
+
+    def _read(self, answer: http.client.HTTPResponse) -> None:
+        is_end = False
+        cursor = self._cursor
+        while not self._stopped.is_set():
+            line = answer.readline()
+            if not line:
+                return
+            name, _, value = line.rstrip(b"\n").partition(b": ")
+            if name == b"id":
+                cursor = value.decode()
+            elif not name:
+                self._cursor = cursor  # the block is whole: what it told was taken in
+            elif name == b"event":
+                is_end = True
+            elif name == b"data" and not is_end:
+                event = json.loads(value)
+                self.heard.append((event["id"], event["subject"], int(event["revision"])))
