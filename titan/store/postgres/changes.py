@@ -115,7 +115,7 @@ async def latest(session: Session, limit: int) -> Latest:
     now = _lasting(now, rows[0]["committed"], FIRST.xmax).coarsened()
     items = tuple(_change(row) for row in rows if row["revision"] is not None)
     if len(items) == limit:  # the lowest number's other changes may be cut off
-        whole_from = min((item.mark for item in items), default=now.xmax)
+        whole_from = max(min((item.mark for item in items), default=now.xmax), rows[0]["trimmed"] or 0)
     else:
         whole_from = rows[0]["trimmed"] or 0
     return Latest(items, str(Cursor(here, now)), now.xmin - 1, whole_from, here.hex(), rows[0]["identity"])
