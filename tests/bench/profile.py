@@ -158,7 +158,7 @@ def _mixed(run: Run, url: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def _twins(method: str, run: Run, url: str) -> Iterator["subprocess.Popen[str]"]:
-    script = postgres.request_script(method, postgres.create_twins(url))
+    script = postgres.request_script(method, postgres.create_twins(url), newest=method == "GET")
     yield load.start(url, connections=http.CLIENTS, seconds=run.seconds + LONGER_S, script=script)
 
 
@@ -171,6 +171,7 @@ PROFILES: Mapping[str, Callable[[Run], list[str]]] = {
     "post": partial(under, _post),
     "mixed": partial(under, _mixed),
     "pg-get": partial(on_postgres, partial(_twins, "GET")),
+    "cached-get": partial(on_postgres, _get),
     "pg-put": partial(on_postgres, partial(_twins, "PUT")),
     "import": _import,
     "start": partial(of_command, ["serve"]),

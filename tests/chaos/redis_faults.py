@@ -242,6 +242,29 @@ class ClusterNodeLost(RedisFault):
         self._nodes.wait_for_another_master(self._lost)
 
 
+class ClusterSlotsMoved(Fault):
+    """An operator moves slots from one master to another, and back."""
+
+    title = "slots of the Redis cluster moved to another master"
+    readiness = Readiness.KEPT
+
+    def __init__(self, nodes: Cluster, slots: int = 200) -> None:
+        self._nodes = nodes
+        self._slots = slots
+
+    def begin(self, on: Installation) -> None:
+        first, second, *_ = self._nodes.masters()
+        self._nodes.move_slots(first, second, self._slots)
+
+    def end(self, on: Installation) -> None:
+        first, second, *_ = self._nodes.masters()
+        self._nodes.move_slots(second, first, self._slots)
+
+    def findings(self, report: Report) -> list[str]:
+        """See `Fault`."""
+        return [f"{report.refused} of {report.requests} requests were refused"] if report.refused else []
+
+
 class BothAway(Fault):
     """Redis and PostgreSQL are killed and come back, Redis first or last."""
 

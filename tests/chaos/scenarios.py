@@ -209,7 +209,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         redis_faults.ClusterNodeLost.title,
         with_cluster,
         lambda rig: rig.installation,
-        lambda rig, _: [redis_faults.ClusterNodeLost(rig.redis)],
+        lambda rig, _: [redis_faults.ClusterSlotsMoved(rig.redis), redis_faults.ClusterNodeLost(rig.redis)],
         lasts=False,
     ),
     "events": told.Told(),

@@ -72,6 +72,17 @@ class Cluster:
             self.node(known.port) for known in self.known() if "master" in known.flags and not known.flags & {"fail"}
         ]
 
+    def move_slots(self, source: RedisServer, target: RedisServer, count: int) -> None:
+        """Move slots, with what is in them, from one master to another."""
+        _cluster_command(
+            "reshard",
+            f"127.0.0.1:{source.port}",
+            *("--cluster-from", self.id(source)),
+            *("--cluster-to", self.id(target)),
+            *("--cluster-slots", str(count)),
+            "--cluster-yes",
+        )
+
     def wait_until_ok(self, *, nodes: int = 6) -> None:
         """Return once every node that runs says that the cluster is well, and knows all others."""
 
@@ -122,18 +133,18 @@ def cluster(**settings: str) -> Iterator[Cluster]:
     try:
         for node in nodes:
             node.start()
-        command = [program("redis-cli"), "--cluster", "create", *(f"127.0.0.1:{node.port}" for node in nodes)]
-        done = subprocess.run(
-            [*command, "--cluster-replicas", "1", "--cluster-yes"],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        addresses = [f"127.0.0.1:{node.port}" for node in nodes]
+        _cluster_command("create", *addresses, "--cluster-replicas", "1", "--cluster-yes")
         here.wait_until_ok()
         here.wait_for_replicas()
         yield here
     finally:
         for node in nodes:
             node.remove()
+
+
+def _cluster_command(*words: str) -> None:
+    done = subprocess.run(
+        [program("redis-cli"), "--cluster", *words], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
