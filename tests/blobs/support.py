@@ -38,7 +38,8 @@ def put(server: Server, content: Iterator[bytes] | bytes, identifier: str = "s")
 
 
 def get(server: Server, identifier: str = "s") -> httpx.Response:
-    return httpx.get(server.url + thumbnail(identifier), timeout=60)
+    newest = {"Cache-Control": "no-cache"}  # also at another instance than the one that wrote
+    return httpx.get(server.url + thumbnail(identifier), headers=newest, timeout=60)
 
 
 def noise(mib: int) -> Iterator[bytes]:
