@@ -29,7 +29,7 @@ def batches(path):
 
 def create(number: int, document_id: str, header: object = b"{}"):
     """A request as it comes over the wire."""
-    return (number, wire.WRITE, (1, document_id, header, None, (), ()), wire.CREATE, None, None)
+    return (number, wire.WRITE, None, (1, document_id, header, None, (), ()), wire.CREATE, None, None)
 
 
 def test_a_request_that_the_database_refuses_fails_alone(batches):
@@ -49,7 +49,7 @@ def test_a_request_that_the_database_refuses_fails_alone(batches):
 def test_a_request_that_fails_half_way_leaves_nothing(batches, path):
     """The header is written before the second element is found to be wrong."""
     elements = ((None, None, b"1"), (None, None, "no bytes"))
-    bad = (1, wire.WRITE, (2, "half", b"{}", elements, ((1, b"0" * 16),), ()), wire.CREATE, None, None)
+    bad = (1, wire.WRITE, None, (2, "half", b"{}", elements, ((1, b"0" * 16),), ()), wire.CREATE, None, None)
     replies, _ = batches.run([bad, create(2, "b")], 1000)
     assert [code for _, code, *_ in replies] == [wire.FAILED, wire.CREATED]
     with closing(sqlite3.connect(path)) as db:
