@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.contract.conftest import backend as backend  # noqa: PLC0414  (a fixture)
+from tests.contract.conftest import BACKENDS, made
 from tests.support.fenced import fence
 from tests.support.stand_in import StandIn, stand_in
 from titan.store.contract import Fence, Kind, Store
@@ -24,6 +24,12 @@ EMBEDDED = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 """For what does not depend on the store."""
 
 Pull = Callable[..., Awaitable[Report]]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request, tmp_path):
+    with made(request.param, request, tmp_path) as backend:
+        yield backend
 
 
 @pytest.fixture
