@@ -220,7 +220,7 @@ def _is_unanswered(action: Action) -> bool:
 
 
 @pytest.mark.parametrize("unanswered", [0.0, 0.1, 0.3])
-def test_judges_histories_of_the_largest_size_within_a_second(unanswered):
+def test_judges_histories_of_the_largest_size_within_seconds(unanswered):
     for seed in range(10):
         calls = simulated(seed, calls=200, clients=10, unanswered=unanswered)
 
@@ -228,7 +228,7 @@ def test_judges_histories_of_the_largest_size_within_a_second(unanswered):
         judgement = check(calls)
 
         assert judgement.verdict is Verdict.LINEARIZABLE
-        assert time.process_time() - begun < 1.0
+        assert time.process_time() - begun < 5.0  # a search that goes astray takes minutes
 
 
 @pytest.mark.parametrize("unanswered", [0.0, 0.1])
