@@ -256,10 +256,16 @@ class World:
             oracle.expect(not self.runs_now(other) or other in oracle.stuck, f"{path} began although {other} runs")
 
     def _note_leash(self, above: str, leash: LeashHandle) -> None:
-        """The nearest supervisor with a leash is the one that it belongs to; its first child sees its first length."""
-        while self.oracle.supervisor(above).leash is None:
-            above = above.rpartition("/")[0]
-        self.oracle.leash_ends.setdefault(above, leash._own_deadline)  # the one above ends by itself
+        """The nearest supervisor with a leash is the one that it belongs to, the next one has the leash above it.
+
+        The first child sees their first lengths; a supervisor may have no child of its own that could.
+        """
+        handle: LeashHandle | None = leash
+        while handle is not None:
+            while self.oracle.supervisor(above).leash is None:
+                above = above.rpartition("/")[0]
+            self.oracle.leash_ends.setdefault(above, handle._own_deadline)
+            handle, above = handle._outer, above.rpartition("/")[0]
 
     def on_asked(self, actor: Actor) -> None:
         """A child is asked to stop when all behind it have ended, or were reported."""
