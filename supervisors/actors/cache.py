@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import trio
 
+from supervisors.actors.statement import Statement
 from supervisors.kernel import Context
 from titan.island import IslandDown
 from titan.redis.client import Redis
@@ -27,10 +28,9 @@ class CacheActor:
         """`fill` sends what readers want stored there, until cancelled."""
         self._redis = redis
         self._fill = fill
-        self._check = check
+        self._statement = Statement(check)
         self._clients: float | None = None
         self._is_up_again = trio.Event()
-        self._tell_started: Callable[[], None] = lambda: None
 
     @property
     def connected_clients(self) -> float | None:
@@ -39,7 +39,7 @@ class CacheActor:
 
     async def run(self, ctx: Context) -> None:
         """Be the actor, until cancelled."""
-        self._tell_started = ctx.started
+        self._statement.begin(ctx)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._count)
@@ -71,13 +71,8 @@ class CacheActor:
 
     def _up(self) -> None:
         self._is_up_again.set()
-        self._say(Status.UP, str(self._redis.url.mode))  # no address: who asks for readiness needs no token
+        self._statement.say(Status.UP, str(self._redis.url.mode))  # no address: who asks for readiness needs no token
 
     def _down(self, reason: str) -> None:
         self._clients = None
-        self._say(Status.DEGRADED, f"away: {reason}", is_away=True)
-
-    def _say(self, status: Status, detail: str, *, is_away: bool = False) -> None:
-        self._check.set(status, detail, is_away=is_away)
-        started, self._tell_started = self._tell_started, lambda: None
-        started()
+        self._statement.say(Status.DEGRADED, f"away: {reason}", is_away=True)

@@ -5,6 +5,7 @@ from typing import NoReturn, Protocol
 
 import trio
 
+from supervisors.actors.statement import Statement
 from supervisors.kernel import Context
 from titan.cache.tail import BOUND_S, Tail
 from titan.store.contract import Changes, ChangesGone, Latest, StoreUnavailable
@@ -65,7 +66,7 @@ class ChangeFeedActor:
         """`listen` calls back when an instance says that something changed; it may miss any."""
         self._store = store
         self._tail = tail
-        self._check = check
+        self._statement = Statement(check)
         self.on_changes: OnChanges = lambda _: None
         self._listen = listen
         self._backfill = backfill
@@ -73,7 +74,6 @@ class ChangeFeedActor:
         self._poll_s = poll_s
         self._cursor: str | None = None
         self._poked = trio.Event()
-        self._tell_started: Callable[[], None] = lambda: None
 
     def poke(self) -> None:
         """Ask now: something changed, somebody said."""
@@ -81,7 +81,7 @@ class ChangeFeedActor:
 
     async def run(self, ctx: Context) -> None:
         """Be the actor, until cancelled."""
-        self._tell_started = ctx.started
+        self._statement.begin(ctx)
         self._cursor = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._follow)
@@ -108,7 +108,7 @@ class ChangeFeedActor:
             self._behind(f"no answer in {self._poll_s:g} s")
         else:
             if is_last:
-                self._say(Status.UP, "")
+                self._statement.say(Status.UP, "")
             return is_more
         return False
 
@@ -133,9 +133,6 @@ class ChangeFeedActor:
 
     def _behind(self, reason: str) -> None:
         if not self._tail.is_fresh:
-            self._say(Status.DEGRADED, f"changes are not known for {BOUND_S:g} s, caches are passed by: {reason}")
-
-    def _say(self, status: Status, detail: str) -> None:
-        self._check.set(status, detail)
-        started, self._tell_started = self._tell_started, lambda: None
-        started()
+            self._statement.say(
+                Status.DEGRADED, f"changes are not known for {BOUND_S:g} s, caches are passed by: {reason}"
+            )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import trio
 
 from supervisors.actors.connection import BACKOFF, STOPPED, Connection
+from supervisors.actors.statement import Statement
 from supervisors.kernel import Backoff, Context
 from titan.island import Island
 from titan.store.postgres.database import Database
@@ -35,12 +36,12 @@ class DatabaseActor:
         self._connection = Connection(island, database, backoff=backoff, rng=rng)
         self._database = database
         self._check = check
+        self._statement = Statement(check)
         self._on_unfit = on_unfit
-        self._tell_started: Callable[[], None] = lambda: None
 
     async def run(self, ctx: Context) -> None:
         """Be the actor, until cancelled."""
-        self._tell_started = ctx.started
+        self._statement.begin(ctx)
         try:
             async with self._connection.ended(), trio.open_nursery() as nursery:
                 nursery.start_soon(self._show)
@@ -66,15 +67,10 @@ class DatabaseActor:
                 if refused is None:
                     self._up()
                 else:
-                    self._say(Status.DEGRADED, f"no further connection: {refused}")
+                    self._statement.say(Status.DEGRADED, f"no further connection: {refused}")
 
     def _up(self) -> None:
-        self._say(Status.UP, self._database.described)  # no address: who asks for readiness needs no token
+        self._statement.say(Status.UP, self._database.described)  # no address: who asks for readiness needs no token
 
     def _down(self, reason: str) -> None:
-        self._say(Status.DOWN, reason)
-
-    def _say(self, status: Status, detail: str) -> None:
-        self._check.set(status, detail)
-        started, self._tell_started = self._tell_started, lambda: None
-        started()
+        self._statement.say(Status.DOWN, reason)

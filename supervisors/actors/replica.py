@@ -1,11 +1,11 @@
 """The actor that keeps the connection to a read replica and says how far that is behind. It never gives up."""
 
 import random
-from collections.abc import Callable
 
 import trio
 
 from supervisors.actors.connection import BACKOFF, STOPPED, Connection
+from supervisors.actors.statement import Statement
 from supervisors.kernel import Backoff, Context
 from titan.island import Island
 from titan.store.postgres.lag import RECENT_S
@@ -33,13 +33,12 @@ class ReplicaActor:
     ) -> None:
         self._connection = Connection(island, replica.standby, backoff=backoff, rng=rng)
         self._replica = replica
-        self._check = check
+        self._statement = Statement(check)
         self._max_lag_s = max_lag_s
-        self._tell_started: Callable[[], None] = lambda: None
 
     async def run(self, ctx: Context) -> None:
         """Be the actor, until cancelled."""
-        self._tell_started = ctx.started
+        self._statement.begin(ctx)
         try:
             async with self._connection.ended(), trio.open_nursery() as nursery:
                 nursery.start_soon(self._show)
@@ -62,14 +61,11 @@ class ReplicaActor:
             # No figure: each new one would be a line of the log. The metric has it.
             self._away(f"more than {self._max_lag_s:g} s behind the primary, which answers instead")
         elif replica.is_near:
-            self._say(Status.UP, replica.standby.described)
+            self._statement.say(Status.UP, replica.standby.described)
         else:
-            self._say(Status.UP, f"{replica.standby.described}; not known to be less than {RECENT_S:g} s behind now")
+            self._statement.say(
+                Status.UP, f"{replica.standby.described}; not known to be less than {RECENT_S:g} s behind now"
+            )
 
     def _away(self, reason: str) -> None:
-        self._say(Status.DEGRADED, reason, is_away=True)
-
-    def _say(self, status: Status, detail: str, *, is_away: bool = False) -> None:
-        self._check.set(status, detail, is_away=is_away)
-        started, self._tell_started = self._tell_started, lambda: None
-        started()
+        self._statement.say(Status.DEGRADED, reason, is_away=True)
