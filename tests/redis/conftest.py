@@ -16,8 +16,4 @@ def _shared() -> Iterator[RedisServer]:
 @pytest.fixture
 def server(_shared: RedisServer) -> RedisServer:
     """A server that is up and empty."""
-    if not _shared.is_running:
-        _shared.start()
-    _shared.thaw()
-    _shared.flushall()
-    return _shared
+    return _shared.make_well()

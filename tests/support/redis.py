@@ -42,6 +42,14 @@ class RedisServer(Process):
         self.kill()
         self.start()
 
+    def make_well(self) -> Self:
+        """Have it up and empty, whatever a test did to it."""
+        if not self.is_running:
+            self.start()
+        self.thaw()
+        self.flushall()
+        return self
+
     def cli(self, *command: str) -> str:
         """Give it one command; return what redis-cli printed, an error answer too."""
         return cli(self.port, *command)
