@@ -24,6 +24,7 @@ CLIENTS = 16
 MIX = {Kind.RECENT: 12, Kind.PUT: 6, Kind.GET: 1, Kind.SWAP: 1, Kind.DELETE: 1}
 AT_LEAST_S = 4.0
 AT_LEAST = 1000
+ROUNDS = 6  # on a busy machine little overtakes, and a round may meet nothing that is wrong
 SLOW = "slow"
 
 
@@ -66,5 +67,4 @@ def test_no_read_is_too_old_and_no_session_goes_back(postgres, tmp_path):
 
 def test_without_the_check_of_what_was_named_since_one_is(postgres, tmp_path):
     with running_redis() as redis, serving(postgres, tmp_path, redis, "slow", "unnamed") as here:
-        history = load(here, seed=1)
-    assert history.stale() != []
+        assert any(load(here, seed=seed).stale() for seed in range(ROUNDS))
