@@ -2,18 +2,14 @@
 
 import contextlib
 import os
-import re
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.support import balancer
+from tests.support.balancer import listening, replaced
 from tests.support.server import ROOT, free_port
 
 CONFIGURATION = ROOT / "deploy" / "nginx" / "titan.conf"
-STARTS_WITHIN_S = 10.0
 
 # What a distribution's nginx.conf states around conf.d; paths lie in the test's folder.
 _MAIN = """
@@ -31,25 +27,21 @@ http {{
     include {folder}/titan.conf;
 }}
 """
-_SERVERS = re.compile(r"(?:^ *server titan-\d+:8080 ([^;]*);\n)+", re.MULTILINE)
 
 
 def render(port: int, instances: Sequence[int]) -> str:
     """Return the users' file with this port to listen on and these instances; all else is theirs."""
-    text = CONFIGURATION.read_text()
-    servers = _SERVERS.search(text)
-    assert servers, "deploy/nginx/titan.conf names no instances"
-    lines = "".join(f"    server 127.0.0.1:{instance} {servers[1]};\n" for instance in instances)
-    text, listening = re.subn(r"listen 80;", f"listen 127.0.0.1:{port};", _SERVERS.sub(lines, text))
-    assert listening == 1
-    return text
+    text = replaced(
+        CONFIGURATION.read_text(),
+        r"(?:^ *server titan-\d+:8080 ([^;]*);\n)+",
+        lambda found: "".join(f"    server 127.0.0.1:{instance} {found[1]};\n" for instance in instances),
+    )
+    return replaced(text, r"listen 80;", lambda _: f"listen 127.0.0.1:{port};")
 
 
 def program() -> str:
-    """Return the path of nginx; Debian keeps it outside a user's PATH."""
-    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    assert found, "nginx is missing (Debian/Ubuntu: apt-get install nginx-light)"
-    return found
+    """Return the path of nginx."""
+    return balancer.program("nginx", "nginx-light")
 
 
 @contextlib.contextmanager
@@ -71,27 +63,17 @@ def serving_file(folder: Path, content: bytes) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/file.json"
 
 
-@contextlib.contextmanager
-def _running(folder: Path, port: int, configuration: str) -> Iterator[None]:
+def arguments(folder: Path, configuration: str) -> list[str]:
+    """Write a configuration into a folder, and what stands around it; return the arguments that name it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "titan.conf").write_text(configuration)
     user = "user root;\n" if os.geteuid() == 0 else ""  # else its workers could not enter the test's folder
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user))
-    command = [program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-    try:
-        _until_listening(port, process, folder / "error.log")
+    return ["-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+
+
+@contextlib.contextmanager
+def _running(folder: Path, port: int, configuration: str) -> Iterator[None]:
+    command = [program(), *arguments(folder, configuration), "-g", "daemon off;"]
+    with listening(command, port=port, log=folder / "error.log"):
         yield
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-def _until_listening(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN_S
-    while True:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        assert process.poll() is None, f"nginx ended with {process.returncode}: {log.read_text()}"
-        assert time.monotonic() < deadline, f"nginx does not listen after {STARTS_WITHIN_S} s"
-        time.sleep(0.01)

@@ -1,10 +1,11 @@
-"""A rolling restart as operators do it: two instances behind nginx, one after the other, under load."""
+"""A rolling restart as operators do it: two instances behind a balancer, one after the other, under load."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.support.nginx import balancing
+from tests.support import nginx
+from tests.support.balancer import Balancing
 from tests.support.server import Server
 from tests.support.traffic import Sent, traffic
 
@@ -29,6 +30,7 @@ def restart_in_turn(
     clients: int,
     methods: Sequence[str] = ("POST", "GET"),
     end: Callable[[Server], None] = drain,
+    balancing: Balancing = nginx.balancing,
 ) -> Sent:
     """Send without pause while one instance after the other ends and starts again; return what became of the requests.
 
@@ -39,7 +41,7 @@ def restart_in_turn(
         closing.callback(_stop_all, instances)
         for instance in instances:
             instance.wait_ready()
-        url = closing.enter_context(balancing(folder / "nginx", [instance.port for instance in instances]))
+        url = closing.enter_context(balancing(folder / "balancer", [instance.port for instance in instances]))
         sent = closing.enter_context(traffic(url, clients=clients, methods=methods))
         sent.wait_for(10 * clients)
         for turn in range(restarts):
