@@ -149,7 +149,7 @@ class Root:
             check = checks[name] = base.check(name)
             return check
 
-        around = Surroundings(new_check, base.metrics, self._on_unfit)
+        around = Surroundings(instance_id(self._settings), new_check, base.metrics, self._on_unfit)
         with listening(self._settings) as sockets:
             async with open_backend(self._settings, around) as backend:
                 yield make_instance(self._settings, backend, sockets, base, checks), sockets

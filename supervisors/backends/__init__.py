@@ -71,6 +71,7 @@ Backend = Embedded | Postgres
 class Surroundings:
     """What a backend's actors tell of it, and to whom."""
 
+    instance_id: str
     new_check: Callable[[str], Check]
     """Makes a check by its name in `/health/ready`; only what is configured has one."""
     metrics: Metrics

@@ -21,17 +21,18 @@ from titan.store.postgres.database import Database
 from titan.store.postgres.limits import Limits
 from titan.store.postgres.replica import Replica, make_replica
 from titan.store.postgres.role import Primary
-from titan.store.postgres.url import PostgresUrl
+from titan.store.postgres.url import PostgresUrl, named
 
 
 def postgres(settings: Settings, url: PostgresUrl, around: Surroundings) -> Postgres:
     """Wire the store; nothing is connected yet."""
+    url = named(url, around.instance_id)
     limits = Limits(pool_size=settings.database.pool_size, statement_s=settings.database.statement_timeout_s)
     observe_wait = around.metrics.watch_pool(
         available=lambda: database.statistics.available, size=lambda: database.statistics.open
     )
     island = Island()
-    replica = _replica(settings, island)
+    replica = _replica(settings, island, around.instance_id)
     role = Primary(lag=None if replica is None else replica.lag)
     database = Database(url, limits, role=role, observe_wait=observe_wait)
     memory = Memory(settings.cache.memory_bytes)
@@ -77,12 +78,15 @@ def _cache(redis: Redis, shared: Shared, around: Surroundings) -> Actor:
     return actor
 
 
-def _replica(settings: Settings, island: Island) -> Replica | None:
+def _replica(settings: Settings, island: Island, instance_id: str) -> Replica | None:
     url = settings.database.replica_url
     if url is None:
         return None
     return make_replica(
-        island, url, pool_size=settings.database.pool_size, max_lag_s=settings.database.replica_max_lag_s
+        island,
+        named(url, instance_id),
+        pool_size=settings.database.pool_size,
+        max_lag_s=settings.database.replica_max_lag_s,
     )
 
 

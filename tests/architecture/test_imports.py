@@ -30,10 +30,11 @@ KNOWS: Mapping[str, frozenset[str]] = {
         "titan.security": "titan.http titan.redis",
         "titan.telemetry": "titan.http titan.printable titan.version",
         "titan.settings": "titan.coordination titan.printable titan.redis titan.store titan.sync",
+        "titan.ha": "titan.redis titan.settings titan.store",
         "titan.reference": "titan.events titan.settings titan.telemetry",
         "titan.tasks": "titan.model titan.printable titan.settings titan.store titan.sync",
-        "titan.cli": "titan.coordination titan.exits titan.model titan.printable titan.redis titan.settings titan.store"
-        " titan.tasks titan.version",
+        "titan.cli": "titan.coordination titan.exits titan.ha titan.model titan.printable titan.redis titan.settings"
+        " titan.store titan.tasks titan.version",
         "titan.__main__": "titan.cli",
         "supervisors.kernel": "",
         "supervisors.signals": "",

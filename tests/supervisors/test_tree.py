@@ -29,7 +29,7 @@ def children(node: Child | Supervisor) -> Iterator[Child]:
 async def tree_of(settings: Settings) -> AsyncIterator[Supervisor]:
     """Give the tree that these settings make; nothing of it runs."""
     base = Base(make_log(lambda _: None), Notifier(None), Metrics(), State())
-    around = Surroundings(base.check, base.metrics, on_unfit=lambda _: None)
+    around = Surroundings("titan-1", base.check, base.metrics, on_unfit=lambda _: None)
     async with open_backend(settings, around) as backend:
         yield tree(make_instance(settings, backend, Sockets(()), base, {"database": base.check("database")}))
 

@@ -35,16 +35,19 @@ class Unreachable(click.ClickException):
         click.echo(f"titan: {self.message}", err=True)
 
 
-def get(url: str | None, path: str, *, timeout_s: float, admin: bool = False) -> tuple[int, bytes]:
+def get(
+    url: str | None, path: str, *, timeout_s: float, admin: bool = False, with_token: bool = True
+) -> tuple[int, bytes]:
     """GET a path of the server and return status and body.
 
     Without a URL it is the server that this environment describes, on its admin port if it has one and `admin` is
-    True. `TITAN_TOKEN` goes with the request. Redirects are not followed. Raises `Unreachable`.
+    True. `TITAN_TOKEN` goes with the request, but for one to somebody else (`with_token`). Redirects are not followed.
+    Raises `Unreachable`.
     """
     base = url or local_url(os.environ, admin=admin)
     connection, prefix = _connect(base, timeout_s, is_our_own=url is None)
     try:
-        connection.request("GET", prefix + path, headers=_headers(os.environ))
+        connection.request("GET", prefix + path, headers=_headers(os.environ if with_token else {}))
         answer = connection.getresponse()
         return answer.status, answer.read(MAX_ANSWER_BYTES)
     except (OSError, http.client.HTTPException) as error:

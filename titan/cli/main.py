@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "tasks": "Show the leader's tasks and their runs; ask for one now.",
     "config": "Check and show the settings.",
     "leader": "Show who leads, and hand over on purpose.",
+    "ha": "Answer the checklist of the operator's guide.",
     "status": "Show the supervision tree of a running server.",
     "check-health": "Ask a running server whether it lives or is ready.",
 }

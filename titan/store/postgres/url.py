@@ -11,13 +11,16 @@ host, so that a standby is never mistaken for the primary. A read replica's URL 
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 DEFAULT_PORT = 5432
 SCHEMES = ("postgresql", "postgresql+asyncpg", "postgres")
+
+MOST_NAME_CHARACTERS = 63
+"""PostgreSQL cuts an application_name behind it."""
 
 DEFAULT_SSL_MODE = "prefer"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -105,6 +108,15 @@ class PostgresUrl:
     def driver_dsn(self) -> str:
         """A URL that holds `driver_options` and nothing else."""
         return f"postgresql://?{urlencode(self.driver_options)}" if self.driver_options else "postgresql://"
+
+
+def named(url: PostgresUrl, instance_id: str) -> PostgresUrl:
+    """Say in `application_name` whose sessions they are: `titan-aas/titan-1`.
+
+    Of a long id the end is kept, which is what tells pods apart.
+    """
+    room = max(0, MOST_NAME_CHARACTERS - len(url.application_name) - 1)
+    return replace(url, application_name=f"{url.application_name}/{instance_id[-room:] if room else ''}")
 
 
 def parse(url: str, targets: Sequence[Target] = TARGETS) -> PostgresUrl:
