@@ -30,10 +30,12 @@ from titan.events.contents import Contents
 from titan.events.endpoint import events, schema_page
 from titan.events.hub import Hub
 from titan.events.stream import Streams
+from titan.events.websocket import events_socket
 from titan.http.app import Api, Pages, Probes, make_app
 from titan.http.limits import HttpLimits
 from titan.http.rate import RateLimit
 from titan.http.server import Endpoint
+from titan.http.site import Feed
 from titan.http.sockets import listen
 from titan.http.tls import TlsCertificate
 from titan.security.quota import Quota
@@ -157,7 +159,7 @@ def make_instance(
             sockets.main,
             app(
                 _main_pages(settings, probes, state, metrics),
-                api=Api(OPERATIONS, settings.http.base_path, partial(events, streams, page_sizes(settings))),
+                api=Api(OPERATIONS, settings.http.base_path, _feeds(settings, streams)),
                 rate_limit=_rate_limit(settings, backend, base),
             ),
             certificate,
@@ -200,6 +202,13 @@ def _streams(settings: Settings, backend: Backend, metrics: Metrics) -> Streams:
     streams = Streams(backend.store, hub, max_clients=settings.events.max_clients)
     watch_events(metrics.registry, lambda: streams.clients, lambda: streams.sent, lambda: streams.dropped)
     return streams
+
+
+def _feeds(settings: Settings, streams: Streams) -> dict[tuple[str, ...], Feed]:
+    return {
+        ("events",): partial(events, streams, page_sizes(settings)),
+        ("events", "ws"): partial(events_socket, streams, settings.events.origins),
+    }
 
 
 def http_limits(settings: Settings) -> HttpLimits:

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from titan.redis.url import RedisUrl
 from titan.redis.url import parse as parse_redis_url
+from titan.settings_events import Events
 from titan.settings_marks import Bare, Entry, Secret, Section, Short
 from titan.settings_sync import Sync
 from titan.settings_tasks import Tasks
@@ -336,20 +337,6 @@ class Leadership(Section):
     )
     renew_s: float = Field(
         default=10, gt=0, le=3600, description="How often a leader renews its lease; at most half of ttl_s."
-    )
-
-
-class Events(Section):
-    """Clients that follow what changes."""
-
-    max_clients: int = Field(
-        default=2000, ge=1, le=100_000, description="Clients that may follow events at once; more are answered 503."
-    )
-    max_data_bytes: int = Field(
-        default=64 * 1024,
-        ge=0,
-        le=MIB,
-        description="Largest document that its event carries as data; 0: none is.",
     )
 
 

@@ -161,6 +161,7 @@ def test_api_and_model_know_the_stores_by_their_contract_alone():
         ("redis", ("titan/redis/",)),
         ("uvloop", ("titan/island.py",)),
         ("httpx httpcore", ("titan/sync/",)),
+        ("wsproto", ("titan/events/",)),
         ("sqlite3", ("titan/store/",)),
         ("aas_core3_1", ("titan/model/",)),
         ("prometheus_client structlog", ("titan/telemetry/",)),

@@ -11,6 +11,7 @@ from tests.support.balancer import Balancing
 from tests.support.documents import shell
 from tests.support.events import following
 from tests.support.server import free_port, serving
+from tests.support.websocket import UPGRADE, telling
 from titan.model.identifiers import encode_identifier
 
 BALANCERS = {"nginx": nginx.balancing, "haproxy": haproxy.balancing}
@@ -70,6 +71,15 @@ async def test_events_pass_through_as_they_are_made(proxied):
         for number in range(3):
             assert proxied.post("/shells", json=shell(f"urn:proxied:{number}")).status_code == 201
             assert (await client.event(within_s=2))["subject"] == f"urn:proxied:{number}"
+
+
+@pytest.mark.parametrize("path", ["/events/ws", "/api/v3.1/events/ws"])
+def test_events_pass_through_a_websocket_too(proxied, path):
+    with telling(str(proxied.base_url), path=path) as client:
+        assert proxied.put("/shells/dXJuOndz", json=shell("urn:ws")).status_code in {201, 204}
+        assert client.event(within_s=2)["subject"] == "urn:ws"
+    refused = proxied.get(f"{path}?cursr=x", headers=UPGRADE)
+    assert (refused.status_code, refused.headers["Content-Type"]) == (400, "application/json")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/system/tree", "//system/tree", "/%73ystem/tree"])

@@ -2,10 +2,12 @@
 
 import json
 import socket
+import struct
 import sys
 import time
 
 import httpx
+import pytest
 import trio
 
 from tests.bench.listeners import listening
@@ -13,10 +15,12 @@ from tests.bench.twins import submodel
 from tests.support.documents import shell
 from tests.support.events import following
 from tests.support.server import Server, clean_environment, serving
+from tests.support.websocket import request
 
 IMPORTED = 500
 BODY_BYTES = 60_000
 JSON = {"Content-Type": "application/json"}
+SSE = b"GET /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 async def test_an_import_beside_the_server_is_told(tmp_path):
@@ -33,33 +37,41 @@ async def test_an_import_beside_the_server_is_told(tmp_path):
     assert {event["subject"] for event in heard} == {f"urn:imported:{number}" for number in range(IMPORTED)}
 
 
-def test_a_client_that_does_not_read_is_cut_and_holds_up_nobody(tmp_path):
-    with serving(tmp_path / "data") as server, listening(server.url, 1) as quick, socket.socket() as slow:
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.connect(("127.0.0.1", server.port))
-        slow.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+@pytest.mark.parametrize("transport", ["sse", "websocket"])
+def test_a_client_that_does_not_read_is_cut_and_holds_up_nobody(tmp_path, transport):
+    with serving(tmp_path / "data") as server, listening(server.url, 1) as quick:
+        slow = deaf(server.port, SSE if transport == "sse" else request())
         written = 0
         deadline = time.monotonic() + 60
-        with httpx.Client() as client:
+        with slow, httpx.Client() as client:
             while dropped(server) == 0:
                 assert time.monotonic() < deadline, "it was never cut"
                 body = submodel(f"urn:large:{written}", BODY_BYTES)
                 assert client.post(f"{server.url}/submodels", content=body, headers=JSON).status_code == 201
                 written += 1
                 quick.wait_for(written, within_s=5)
-        said = read_all(slow)
-    assert b"event: end" in said
+            said = read_all(slow)
     assert b'"reason":"slow"' in said
+    if transport == "sse":
+        assert b"event: end" in said
+    else:
+        assert said.endswith(b"\x88\x06" + struct.pack("!H", 1013) + b"slow")  # the frame that closes it
+
+
+def deaf(port: int, asked: bytes) -> socket.socket:
+    """Return a client that asked and reads nothing."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", port))
+    sock.sendall(asked)
+    return sock
 
 
 def read_all(slow: socket.socket) -> bytes:
-    """Return what waited for it, up to what the server says at the end."""
+    """Return all that waited for it."""
     slow.settimeout(10)
     said = b""
-    while b'"reason"' not in said:
-        data = slow.recv(1 << 20)
-        if not data:
-            break
+    while data := slow.recv(1 << 20):
         said += data
     return said
 

@@ -1,7 +1,6 @@
 """Several instances over one database: the same events from each, and no gap whatever is taken away."""
 
 import uuid
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,6 +14,7 @@ from tests.support.postgres import Postgres
 from tests.support.postgres_store import fresh_database
 from tests.support.redis import RedisServer, running_redis
 from tests.support.server import Server, serving
+from tests.support.websocket import telling
 from titan.model.identifiers import encode_identifier
 
 
@@ -29,10 +29,14 @@ class Pair:
         path = f"{server.url}/shells/{encode_identifier(document_id)}"
         assert httpx.put(path, json=shell(document_id), timeout=10).status_code in {201, 204}
 
-    async def put_all(self, numbers: Iterator[int] | range) -> None:
+    def put_each(self, numbers: range) -> None:
         """Write at both in turn."""
         for number in numbers:
-            await trio.to_thread.run_sync(self.put, (self.first, self.second)[number % 2], number % 5)
+            self.put((self.first, self.second)[number % 2], number % 5)
+
+    async def put_all(self, numbers: range) -> None:
+        """Do the same beside what else a test does."""
+        await trio.to_thread.run_sync(self.put_each, numbers)
 
 
 @pytest.fixture(scope="module", params=["with Redis", "without Redis"])
@@ -86,6 +90,17 @@ async def test_a_cursor_of_one_goes_on_at_the_other(pair):
         assert {event["id"] for event in behind} >= {event["id"] for event in heard[place + 1 :]}
     async with following(pair.second.url, f"?cursor={heard[4]['cursor']}") as client:
         assert {event["id"] for event in await client.events(5)} == {event["id"] for event in heard[5:]}
+
+
+def test_a_websocket_of_each_tells_the_same_and_goes_on_at_the_other(pair):
+    with telling(pair.first.url) as one, telling(pair.second.url) as two:
+        pair.put_each(range(20))
+        first, second = one.events(20), two.events(20)
+    assert sorted(told(first)) == sorted(told(second))
+    assert in_order(first)
+    assert in_order(second)
+    with telling(pair.second.url, f"?cursor={first[9]['cursor']}") as again:
+        assert {event["id"] for event in again.events(10)} == {event["id"] for event in first[10:]}
 
 
 async def test_a_foreign_transaction_that_stays_open_holds_nothing_up(pair, postgres: Postgres):

@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -18,6 +18,7 @@ from titan.http.limits import MIB, HttpLimits
 from titan.http.observe import RequestRecord
 from titan.http.rate import RateLimit
 from titan.http.server import Endpoint, HttpServer
+from titan.http.site import Feed
 from titan.http.sockets import listen
 from titan.http.tls import TlsCertificate
 from titan.telemetry.health import Readiness
@@ -118,6 +119,7 @@ async def running(
     seen: Observations | None = None,
     rate_limit: RateLimit | None = None,
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
+    feeds: Mapping[tuple[str, ...], Feed] | None = None,
 ) -> AsyncIterator[Running]:
     """Serve TABLE by `answer` until the block ends."""
     seen = seen or Observations()
@@ -126,7 +128,7 @@ async def running(
         answer,
         app_pages or pages(),
         seen,
-        api=Api(TABLE, base_path),
+        api=Api(TABLE, base_path, feeds or {}),
         limits=limits,
         trusted_proxies=trusted_proxies,
         rate_limit=rate_limit,

@@ -329,6 +329,21 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(variable, text, allo
     assert the_problem({variable: text}) == f"{variable} = {text} (environment): must be {allowed}"
 
 
+def test_origins_are_as_browsers_send_them():
+    loaded = load({"TITAN_EVENTS__ALLOWED_ORIGINS": "https://a.example, http://b.example:8080"})
+    assert loaded.settings.events.origins == {"https://a.example", "http://b.example:8080"}
+    for text in (
+        "a.example",
+        "https://a.example/",
+        "https://A.example",
+        "null",
+        "*",
+        "https://",
+        "https://u@a.example",
+    ):
+        assert "is no origin such as https://" in the_problem({"TITAN_EVENTS__ALLOWED_ORIGINS": text}), text
+
+
 def test_trusted_proxies_are_addresses_and_networks():
     http = load({"TITAN_HTTP__TRUSTED_PROXIES": "10.0.0.0/8, ::1"}).settings.http
     assert [str(network) for network in http.trusted_networks] == ["10.0.0.0/8", "::1/128"]

@@ -53,6 +53,7 @@ PROPERTIES = {
     "sqlite_path": ("url", "data_dir"),
     "place": ("url", "data_dir"),
     "trusted_networks": ("trusted_proxies",),
+    "origins": ("allowed_origins",),
 }
 """What a section derives from its settings counts as reading them."""
 

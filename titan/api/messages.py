@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,29 @@ class AnswerCut(Exception):
     """
 
 
+class Wire(Protocol):
+    """A connection whose HTTP is over: it speaks another protocol from here on (101)."""
+
+    async def receive(self) -> bytes:
+        """Return bytes as they come; b'' once the client is gone. One task at a time."""
+
+    async def send(self, data: bytes) -> None:
+        """Send it all, pieces of different tasks one after the other; to a client that is gone it sends nothing."""
+
+    def abort(self) -> None:
+        """Cut the connection now, whatever is under way on it."""
+
+
+class Conversation(Protocol):
+    """What follows an answer with status 101, until the connection is closed."""
+
+    async def __call__(self, wire: Wire) -> None:
+        """Hold it. When it returns the connection is closed: what was sent still arrives."""
+
+    def close(self) -> None:
+        """Give up what it holds; called once, whether it was held or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """One answer. Transport matters (Date, compression, security headers, request ids) are added by the HTTP layer."""
@@ -51,3 +75,5 @@ class Response:
     """What a read must show to be as new as this answer (`titan.store.contract`)."""
     ends_with_client: bool = False
     """True where the pieces may never end by themselves: they are not waited for once the client is gone."""
+    conversation: Conversation | None = None
+    """With status 101: what is spoken from here on."""

@@ -23,6 +23,7 @@ CODES = {
     414: "ClientUriTooLong",
     415: "ClientUnsupportedMediaType",
     422: "ClientUnprocessableContent",
+    426: "ClientUpgradeRequired",
     429: "ClientTooManyRequests",
     431: "ClientHeadersTooLarge",
     500: "ServerInternalError",

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from titan.events.socket import text_frame
 from titan.store.contract import Change, ChangeType, Kind
 
 PREFIX = "io.titan-aas."
@@ -21,13 +22,14 @@ _TYPE_OF = {(kind, change): f"{PREFIX}{kind}.{change}" for kind in Kind for chan
 class Event:
     """A change with its content, encoded once for all who get it."""
 
-    __slots__ = ("_sse", "change", "json")
+    __slots__ = ("_frame", "_sse", "change", "json")
 
     def __init__(self, change: Change, json: bytes) -> None:
         self.change = change
         self.json = json
         """The CloudEvent on one line."""
         self._sse: bytes | None = None
+        self._frame: bytes | None = None
 
     @property
     def cursor(self) -> str:
@@ -40,6 +42,13 @@ class Event:
         if self._sse is None:
             self._sse = b"id: %b\ndata: %b\n\n" % (self.cursor.encode("ascii"), self.json)
         return self._sse
+
+    @property
+    def frame(self) -> bytes:
+        """The same as a message of a WebSocket."""
+        if self._frame is None:
+            self._frame = text_frame(self.json)
+        return self._frame
 
 
 def type_of(change: Change) -> str:

@@ -44,18 +44,24 @@ async def events(streams: Streams, sizes: PageSizes, request: Request, *, may_se
     if not accepts(request.headers.get("accept"), media):
         text = f"this answers {media}; without 'wait' it is {SSE}, with it {JSON}"
         return problem(406, text, request_id=request.request_id)
-    try:
-        stream = await streams.open(wants_of(wish.chosen, request.caller, may_see), wish.cursor)
-    except StoreUnavailable as away:
-        text = f"the store cannot serve now: {away.reason}"
-        return unavailable(text, because=away.reason, request_id=request.request_id)
-    if isinstance(stream, Refused):
-        return _refusal(stream, request.request_id)
+    stream = await open_stream(streams, wish, request, may_see)
+    if isinstance(stream, Response):
+        return stream
     if wish.wait_s is None:
         pieces = _sse(stream)
         await anext(pieces)  # from here on it closes the stream, also where nobody asks it for a piece
         return Response(200, pieces, HEADERS, SSE, ends_with_client=True)
     return await _page(stream, wish, wish.limit or sizes.default)
+
+
+async def open_stream(streams: Streams, wish: Wish, request: Request, may_see: MaySee) -> Stream | Response:
+    """Return the stream that was asked for, which is then to be closed, or why there is none."""
+    try:
+        stream = await streams.open(wants_of(wish.chosen, request.caller, may_see), wish.cursor)
+    except StoreUnavailable as away:
+        text = f"the store cannot serve now: {away.reason}"
+        return unavailable(text, because=away.reason, request_id=request.request_id)
+    return _refusal(stream, request.request_id) if isinstance(stream, Refused) else stream
 
 
 def schema_page() -> Response:

@@ -4,7 +4,7 @@ Quart serves the pages: health, metrics, the supervision tree, the API's descrip
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Protocol
@@ -76,8 +76,8 @@ class Api:
 
     table: Sequence[Operation] = ()
     base_path: str = ""
-    feed: Feed | None = None
-    """What answers `GET /events`."""
+    feeds: Mapping[tuple[str, ...], Feed] = field(default_factory=dict)
+    """What answers `GET /events` and what is below it."""
 
 
 def make_app(
@@ -106,7 +106,7 @@ def make_app(
         never_limited=NEVER_LIMITED,
         rate_limit=rate_limit,
         trusted_proxies=trusted_proxies,
-        feed=api.feed,
+        feeds=api.feeds,
     )
     app.asgi_http_class = partial(_exchange, site)  # type: ignore[assignment]  # Quart's own seam; it calls what is here
     return app

@@ -11,8 +11,10 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ConnectionState, Scope
 from hypercorn.utils import parse_socket_addr
 
+from titan.http.headers import RawHeaders
 from titan.http.protocol import Http1Protocol, ServerConfig
 from titan.http.stream import ClientStream
+from titan.http.wire import RawWire
 
 LINK = "titan.link"
 """Key of the scope's extension that is the request's `Link`."""
@@ -31,6 +33,9 @@ class Link(Protocol):
 
     async def continue_if_awaited(self) -> None:
         """Send '100 Continue' if the client waits for it before it sends its body."""
+
+    async def switch(self, headers: RawHeaders) -> RawWire:
+        """Answer 101 with these headers and hand over the connection; the caller owes it a `close`."""
 
 
 class ConnectionServer(TCPServer):
@@ -96,6 +101,10 @@ class ConnectionServer(TCPServer):
     async def continue_if_awaited(self) -> None:
         """Send '100 Continue' if the client waits for it before it sends its body."""
         await self.protocol.continue_if_awaited()
+
+    async def switch(self, headers: RawHeaders) -> RawWire:
+        """Answer 101 with these headers and hand over the connection; the caller owes it a `close`."""
+        return await self.protocol.switch(headers, self.stream.abort)
 
     async def _refuse_late_head(self) -> None:
         await self.protocol.refuse(408)

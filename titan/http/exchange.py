@@ -6,14 +6,14 @@ much as everything that is done here.
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, closing, nullcontext
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
 import trio
 
-from titan.api.messages import AnswerCut, Request, Response
+from titan.api.messages import AnswerCut, Conversation, Request, Response
 from titan.api.results import problem, unavailable
 from titan.api.routing import Match
 from titan.http import headers, rate
@@ -65,7 +65,8 @@ class Exchange:
         try:
             response = await self._answer(receive)
             if response is not None:
-                await self._send(response, receive, send)
+                with closing(response.conversation) if response.conversation else nullcontext():
+                    await self._send(response, receive, send)
         except AnswerCut as cut:
             self._cut = str(cut)
             if not self._has_begun:
@@ -166,7 +167,12 @@ class Exchange:
         query = _query(self._scope["query_string"])
         if query is None:
             return self._query_refusal()
-        return await feed(Request({}, query, self._headers, request_id=self._request_id))
+        request_headers = self._headers
+        if (self._scope["method"], self._scope["http_version"]) != ("GET", "1.1"):
+            request_headers = {
+                name: value for name, value in request_headers.items() if name != "upgrade"
+            }  # RFC 9110, 7.8
+        return await feed(Request({}, query, request_headers, request_id=self._request_id))
 
     def _query_refusal(self) -> Response:
         text = "the query is not percent-encoded UTF-8 with up to 1000 fields"
@@ -200,6 +206,9 @@ class Exchange:
             reply.headers.extend(rate.fields(self._verdict))
         if headers.asks_for_timing(self._headers):
             reply.headers.append((b"server-timing", self._timing().encode()))
+        if response.conversation is not None:
+            await self._converse(response.conversation, reply)
+            return
         if self._body.is_complete and not response.ends_with_client:
             await self._send_messages(reply, send)
             return
@@ -211,6 +220,16 @@ class Exchange:
             nursery.start_soon(_drop, receive, gone)
             await self._send_messages(reply, send)
             nursery.cancel_scope.cancel()
+
+    async def _converse(self, conversation: Conversation, reply: Reply) -> None:
+        """Hand the connection over, for as long as it is open."""
+        self._has_begun = True
+        wire = await self._link.switch(reply.headers)
+        try:
+            await conversation(wire)
+        finally:
+            self._sent = wire.sent_bytes
+            await wire.close()
 
     async def _send_messages(self, reply: Reply, send: Send) -> None:
         start = {"type": "http.response.start", "status": reply.status, "headers": reply.headers}

@@ -1,7 +1,8 @@
 """HTTP/1.1 as this server speaks it: hypercorn's h11 protocol with our rules on heads and our words in refusals.
 
-Left out on purpose: HTTP/2 (also by upgrade or prior knowledge) and WebSockets, which come with later issues; an
-`Upgrade` header is ignored, as RFC 9110 7.8 allows.
+Left out on purpose: HTTP/2, also by upgrade or prior knowledge. An `Upgrade` header is ignored, as RFC 9110 7.8 allows,
+but where the answer is 101: what is spoken then is not hypercorn's business, so that whoever asks for another protocol
+passes the same limits, gets the same refusals and is logged like everybody else.
 """
 
 import sys
@@ -13,7 +14,7 @@ from wsgiref.handlers import format_date_time
 
 import h11
 from hypercorn.config import Config
-from hypercorn.events import Closed, RawData
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.logging import Logger
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.events import Request, Response
@@ -21,7 +22,8 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from titan.http.errors import protocol_refusal
-from titan.http.headers import new_request_id
+from titan.http.headers import RawHeaders, new_request_id
+from titan.http.wire import RawWire
 
 if TYPE_CHECKING:
     from hypercorn.typing import H11SendableEvent
@@ -82,6 +84,17 @@ class _PatientConnection(h11.Connection):
         return False
 
 
+class _Handed:
+    """In the place of the HTTP connection once another protocol is spoken: there are no requests any more."""
+
+    their_state = our_state = None
+    they_are_waiting_for_100_continue = False
+    trailing_data = (b"", False)
+
+    def next_event(self) -> type[h11.NEED_DATA]:
+        return h11.NEED_DATA
+
+
 class Http1Protocol(H11Protocol):
     """One connection's requests, one after the other.
 
@@ -98,6 +111,29 @@ class Http1Protocol(H11Protocol):
         super().__init__(*args)
         self.connection = _PatientConnection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
         self._head = b""
+        self._wire: RawWire | None = None
+
+    async def handle(self, event: Event) -> None:
+        """Take what came, or the end."""
+        if self._wire is None:
+            await super().handle(event)
+        elif isinstance(event, RawData):
+            await self._wire.take(bytes(event.data))
+        else:
+            self._wire.end()
+
+    async def switch(self, headers: RawHeaders, abort: Callable[[], None]) -> RawWire:
+        """Answer 101 and hand the connection over; the request, with its `Upgrade`, has been read whole."""
+        assert isinstance(self.stream, HTTPStream)
+        connection = cast("h11.Connection", self.connection)
+        date_and_server = [field for field in self.config.response_headers("h11") if field[0] != b"connection"]
+        await self._send_h11_event(h11.InformationalResponse(status_code=101, headers=[*headers, *date_and_server]))
+        self._wire = RawWire(self.send, abort, connection.trailing_data[0])
+        self.stream.closed = True  # hypercorn's end of the exchange: nothing more is sent by it
+        self.stream = None
+        self.connection = cast("h11.Connection", _Handed())
+        await self.can_read.set()  # whoever reads has waited for what comes of the upgrade
+        return self._wire
 
     @property
     def has_begun_next(self) -> bool:

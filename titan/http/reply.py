@@ -39,7 +39,7 @@ async def make_reply(response: Response, request: Mapping[str, str], request_id:
     headers.append((b"x-request-id", request_id.encode("ascii")))
     if is_tls:
         headers.append(TRANSPORT_SECURITY)
-    if isinstance(body, bytes) and response.status not in (204, 304):
+    if isinstance(body, bytes) and response.status not in (101, 204, 304):
         headers.append((b"content-length", b"%d" % len(body)))
     return Reply(response.status, headers, body)
 

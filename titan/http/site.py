@@ -1,7 +1,7 @@
 """Everything of one port that stays the same from request to request, made once by `make_app`."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 from titan.api.messages import Request, Response
@@ -37,5 +37,5 @@ class Site:
     rate_limit: RateLimit | None
     """None: clients may ask as often as they like."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
-    feed: Feed | None = None
-    """What answers `GET /events`, where the API is mounted; None: there is no such path."""
+    feeds: Mapping[tuple[str, ...], Feed] = field(default_factory=dict)
+    """What answers `GET /events` and what is below it, by the path's segments where the API is mounted."""

@@ -11,9 +11,6 @@ from titan.http.site import Feed, Site
 UNKNOWN = "unknown"
 """What is counted for requests that are for nothing there is."""
 
-EVENTS = ["events"]
-"""Path of the feed, below where the API is mounted."""
-
 Found = tuple[Match, str] | Feed | str | Response
 """An operation and where it is mounted, what answers for events, a page's name, or the answer: a refusal mostly."""
 
@@ -44,10 +41,11 @@ def find(site: Site, method: str, raw_path: bytes, request_id: str) -> Target:
     if split is None:
         return Target(not_found(request_id))
     base, segments = split
-    if segments == EVENTS and site.feed is not None:
+    if (feed := site.feeds.get(tuple(segments))) is not None:
+        name = "_".join(segments)
         if method in ("GET", "HEAD"):
-            return Target(site.feed, "events")
-        return Target(_unless_options(method, method_not_allowed(["GET"], request_id)), "events")
+            return Target(feed, name)
+        return Target(_unless_options(method, method_not_allowed(["GET"], request_id)), name)
     found = site.router.find(method, segments, request_id=request_id)
     if isinstance(found, Match):
         return Target((found, base), found.operation.operation_id)
