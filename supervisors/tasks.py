@@ -32,9 +32,14 @@ METRIC_OF: Mapping[str, Described] = {
     counted.OUTBOX_CHANGES: shown.OUTBOX_CHANGES,
     counted.FILES: shown.FILES,
     counted.FILE_BYTES: shown.FILE_BYTES,
+    counted.CURSOR_KEPT_MS: shown.CURSOR_KEPT,
     counted.COUNTED_MS: shown.COUNTED,
 }
 """How the figures in the store are shown; one of a later version that is not among them is not."""
+
+
+_TIMES = (shown.CURSOR_KEPT, shown.COUNTED)
+"""Kept in milliseconds, shown in seconds."""
 
 
 class Tasks:
@@ -92,6 +97,6 @@ def figures(kept: Sequence[Figure]) -> shown.Figures:
     for figure in kept:
         if (metric := METRIC_OF.get(figure.name)) is not None:
             labels = (figure.label,) if metric.labels else ()
-            value = figure.value / 1000 if metric is shown.COUNTED else figure.value
+            value = figure.value / 1000 if metric in _TIMES else figure.value
             found.setdefault(metric, []).append((labels, value))
     return found

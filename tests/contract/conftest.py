@@ -35,6 +35,15 @@ class Backend(Protocol):
     async def age_idempotency_records(self, seconds: float) -> None:
         """Make every idempotency record older than it is."""
 
+    async def age_cursors(self, seconds: float) -> None:
+        """Make every durable cursor as if it had been kept so much earlier."""
+
+    async def age_sync_sources(self, seconds: float) -> None:
+        """Make every source as if its last pull had begun so much earlier."""
+
+    async def forget_when_sync_sources_began(self) -> None:
+        """Make every source as the program before left it."""
+
     async def add_old_idempotency_records(self, number: int) -> None:
         """Add so many records of long ago."""
 
@@ -50,8 +59,20 @@ class SqliteBackend:
         return open_sqlite_store(self.path)
 
     async def age_idempotency_records(self, seconds: float) -> None:
+        self._run("UPDATE idempotency SET created_ms = created_ms - ?", int(seconds * 1000))
+
+    async def age_cursors(self, seconds: float) -> None:
+        self._run("UPDATE cursor SET kept_ms = kept_ms - ?", int(seconds * 1000))
+
+    async def age_sync_sources(self, seconds: float) -> None:
+        self._run("UPDATE sync_source SET begun_ms = begun_ms - ?", int(seconds * 1000))
+
+    async def forget_when_sync_sources_began(self) -> None:
+        self._run("UPDATE sync_source SET begun_ms = NULL")
+
+    def _run(self, sql: str, *values: int) -> None:
         with closing(sqlite3.connect(self.path)) as db:
-            db.execute("UPDATE idempotency SET created_ms = created_ms - ?", (int(seconds * 1000),))
+            db.execute(sql, values)
             db.commit()
 
     async def add_old_idempotency_records(self, number: int) -> None:
@@ -76,7 +97,18 @@ class PostgresBackend:
             yield it.store
 
     async def age_idempotency_records(self, seconds: float) -> None:
-        sql = f"UPDATE titan_idempotency SET created_ms = created_ms - {int(seconds * 1000)}"
+        await self._run(f"UPDATE titan_idempotency SET created_ms = created_ms - {int(seconds * 1000)}")
+
+    async def age_cursors(self, seconds: float) -> None:
+        await self._run(f"UPDATE titan_cursor SET kept_ms = kept_ms - {int(seconds * 1000)}")
+
+    async def age_sync_sources(self, seconds: float) -> None:
+        await self._run(f"UPDATE titan_sync_source SET begun_ms = begun_ms - {int(seconds * 1000)}")
+
+    async def forget_when_sync_sources_began(self) -> None:
+        await self._run("UPDATE titan_sync_source SET begun_ms = NULL")
+
+    async def _run(self, sql: str) -> None:
         await trio.to_thread.run_sync(self._server.psql, sql, self._database)
 
     async def add_old_idempotency_records(self, number: int) -> None:
@@ -84,7 +116,7 @@ class PostgresBackend:
             "INSERT INTO titan_idempotency SELECT ('old ' || n)::bytea, '', 1, 1, 1, 1"
             f" FROM generate_series(1, {number}) AS n"
         )
-        await trio.to_thread.run_sync(self._server.psql, sql, self._database)
+        await self._run(sql)
 
     def assert_sound(self) -> None:
         assert_no_row_without_its_document(self._server, self._database)

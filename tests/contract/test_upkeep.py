@@ -9,6 +9,7 @@ from tests.support.fenced import fence
 from tests.support.store_documents import document, submodel
 from titan.store.codes import term
 from titan.store.contract import Created, Deposed, Field, Idempotency, Kind, Store, Term, WriteMode
+from titan.store.sync_records import SYNC_RECORDS_KEPT_S, Followed
 from titan.store.tasks import Expiring
 
 KEPT_S = 24 * 3600
@@ -81,3 +82,37 @@ async def test_more_expire_than_one_transaction_takes(store, backend):
     await backend.add_old_idempotency_records(2500)
     assert await store.tasks.expire(Expiring.IDEMPOTENCY_KEY, fence=await fence(store)) == 2500
     assert await store.tasks.expire(Expiring.IDEMPOTENCY_KEY, fence=await fence(store)) == 0
+
+
+async def pulled(store: Store, source: str, records: int = 0) -> None:
+    """Begin a pull of a source and note so many of its documents."""
+    term = await fence(store, "external-sync")
+    await store.sync_records.begin(source, origin=b"o", scope=b"s", fence=term)
+    followed = [Followed(Kind.SHELL, f"urn:{number}", is_copy=True) for number in range(records)]
+    await store.sync_records.note(source, Kind.SHELL, followed, fence=term)
+
+
+async def known(store: Store, source: str) -> int:
+    return len(await store.sync_records.followed(source, Kind.SHELL, after=None, limit=5000))
+
+
+async def test_records_of_a_source_that_is_pulled_no_more_expire_after_a_month(store, backend):
+    await pulled(store, "removed", 2500)
+    await pulled(store, "there", 10)
+    await backend.age_sync_sources(SYNC_RECORDS_KEPT_S - 60)
+    cleaner = await fence(store)
+    assert await store.tasks.expire(Expiring.SYNC_RECORD, fence=cleaner) == 0
+    await pulled(store, "there")
+    await backend.age_sync_sources(61)
+    assert await store.tasks.expire(Expiring.SYNC_RECORD, fence=cleaner) == 2501
+    assert await store.tasks.expire(Expiring.SYNC_RECORD, fence=cleaner) == 0
+    assert (await known(store, "removed"), await known(store, "there")) == (0, 10)
+    await pulled(store, "removed", 3)  # it is back in the settings
+    assert await known(store, "removed") == 3
+
+
+async def test_a_source_of_before_it_was_noted_when_does_not_expire(store, backend):
+    await pulled(store, "old", 1)
+    await backend.forget_when_sync_sources_began()
+    assert await store.tasks.expire(Expiring.SYNC_RECORD, fence=await fence(store)) == 0
+    assert await known(store, "old") == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.support.fenced import fence, trimmed
 from tests.support.sqlite_files import fresh_database
 from tests.support.store_documents import document
 from tests.support.waiting import until
@@ -287,3 +288,17 @@ async def test_a_restored_database_is_written_to_while_it_is_read(path, tmp_path
     back_up(path, tmp_path / "copy.db")
     restore(tmp_path / "copy.db", path)
     assert path.read_bytes()[18:20] == b"\x02\x02"
+
+
+async def test_a_durable_cursor_of_before_a_restore_holds_up_no_trim_and_cannot_be_kept_anew(path, tmp_path):
+    async with open_sqlite_store(path) as store:
+        cursor = await store.cursor()
+        await store.write(document("urn:a"), WriteMode.CREATE)
+        assert await store.cursors.keep("mqtt", cursor, fence=await fence(store, "event-publisher"))
+        assert await trimmed(store, before_ms=1 << 62) == 0
+    back_up(path, tmp_path / "copy.db")
+    restore(tmp_path / "copy.db", path)
+    async with open_sqlite_store(path) as store:
+        assert [kept.cursor for kept in await store.cursors.look()] == [cursor]
+        assert not await store.cursors.keep("mqtt", cursor, fence=await fence(store, "event-publisher"))
+        assert await trimmed(store, before_ms=1 << 62) == 1

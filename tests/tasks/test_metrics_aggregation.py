@@ -94,3 +94,10 @@ def test_without_a_sample_that_says_it_the_digest_stands_for_the_template(header
     """The sample may have been replaced between two looks."""
     one = template("urn:t", header)
     assert label_of(one) == one.digest.hex()
+
+
+async def test_when_each_durable_cursor_was_kept_is_a_figure(store):
+    assert [name for name, _ in await counted(store) if name == "cursor_kept_ms"] == []
+    await store.cursors.keep("mqtt", await store.cursor(), fence=await fence(store, "event-publisher"))
+    [kept] = await store.cursors.look()
+    assert (await counted(store))["cursor_kept_ms", "mqtt"] == kept.kept_ms

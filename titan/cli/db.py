@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from titan.cli.cursors import cursors
 from titan.cli.options import config_option, json_option, load_settings
 from titan.cli.transfer.stores import store_errors
 from titan.cli.upkeep import Moved, Refused, Upkeep
@@ -41,6 +42,9 @@ def command() -> None:
       titan db check
       titan db backup /var/backups/titan-$(date +%F).db
     """
+
+
+command.add_command(cursors)
 
 
 @command.command()

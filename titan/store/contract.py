@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from titan.store.blobs import Blobs
 
 if TYPE_CHECKING:
+    from titan.store.cursors import Cursors
     from titan.store.sync_records import SyncRecords  # which knows this module
     from titan.store.tasks import Tasks
 
@@ -413,6 +414,11 @@ class Store(Protocol):
         ...
 
     @property
+    def cursors(self) -> "Cursors":
+        """How far those have come who must not miss a change."""
+        ...
+
+    @property
     def sync_records(self) -> "SyncRecords":
         """What is known of other servers' documents."""
         ...
@@ -500,7 +506,8 @@ class Store(Protocol):
     async def trim_changes(self, *, before_ms: int, fence: Fence) -> int:
         """Forget the changes of before that wall time (milliseconds since the epoch); return how many they were.
 
-        A leader's work, in many short transactions: raises `Deposed` at the first one after the term's end.
+        Never one that a durable cursor still needs (`cursors`). A leader's work, in many short transactions: raises
+        `Deposed` at the first one after the term's end.
         """
         ...
 

@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from titan.version import __version__
 
-NEWEST_SCHEMA = "0006"
+NEWEST_SCHEMA = "0007"
 """The schema that this program's migrations end at; a test compares it with the files."""
 
-OLDEST_SCHEMA = "0006"
+OLDEST_SCHEMA = "0007"
 """The oldest schema that this program can serve: at least that of the release before."""
 
 

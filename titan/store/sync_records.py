@@ -14,6 +14,9 @@ from typing import Protocol
 
 from titan.store.contract import Fence, Kind
 
+SYNC_RECORDS_KEPT_S = 30 * 24 * 3600
+"""How long the records of a source outlive the last begin of a pull: it was taken out of the settings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Followed:

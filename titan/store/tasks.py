@@ -33,6 +33,10 @@ class Expiring(StrEnum):
     """What the store keeps for a time only."""
 
     IDEMPOTENCY_KEY = "idempotency-key"
+    EVENT_CURSOR = "event-cursor"
+    """Durable cursors that nobody keeps anew (`titan.store.cursors`)."""
+    SYNC_RECORD = "sync-record"
+    """What is known of the documents of a source that is pulled no more, and the source itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ STORE_BYTES = "store_bytes"
 OUTBOX_CHANGES = "outbox_changes"
 FILES = "files"
 FILE_BYTES = "file_bytes"
+CURSOR_KEPT_MS = "cursor_kept_ms"
 COUNTED_MS = "counted_ms"
 
 OTHER = "other"
@@ -32,7 +33,8 @@ async def metrics_aggregation(run: Run) -> Done:
     """Count; the figures are kept with the end of the run."""
     counts = await run.store.tasks.count(templates=TEMPLATES)
     documents = ", ".join(f"{number} {kind}s" for kind, number in counts.documents.items())
-    return Done(f"counted {documents}", list(figures(counts, run.now_ms)))
+    cursors = [Figure(CURSOR_KEPT_MS, each.name, each.kept_ms) for each in await run.store.cursors.look()]
+    return Done(f"counted {documents}", [*figures(counts, run.now_ms), *cursors])
 
 
 def figures(counts: Counts, now_ms: int) -> Iterator[Figure]:

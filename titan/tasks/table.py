@@ -33,7 +33,7 @@ def _cleaning(settings: Settings) -> Iterator[Task]:
         CLEANUP_WORKER,
         tasks.session_cleanup_every_s,
         session_cleanup,
-        why="forgets idempotency keys that have expired",
+        why="forgets what is kept for a time only: idempotency keys, cursors and records that nobody uses",
     )
     yield Task(
         "metrics-aggregation",
@@ -47,7 +47,7 @@ def _cleaning(settings: Settings) -> Iterator[Task]:
         CLEANUP_WORKER,
         tasks.outbox_trim_every_s,
         partial(outbox_trim, keep_s=tasks.outbox_keep_s),
-        why="forgets changes that are older than they are kept",
+        why="forgets changes that are older than they are kept and that no cursor needs",
     )
     yield Task(
         "blob-cleanup",

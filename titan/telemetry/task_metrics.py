@@ -42,11 +42,17 @@ STORE_BYTES = Described("titan_store_bytes", Kind.GAUGE, "What documents, indexe
 OUTBOX_CHANGES = Described("titan_outbox_changes", Kind.GAUGE, "Changes that are kept for those who follow, at most.")
 FILES = Described("titan_files", Kind.GAUGE, "Uploaded files, as counted last.")
 FILE_BYTES = Described("titan_file_bytes", Kind.GAUGE, "Bytes of uploaded files, as counted last.")
+CURSOR_KEPT = Described(
+    "titan_outbox_cursor_kept_timestamp_seconds",
+    Kind.GAUGE,
+    "When who follows the outbox last kept how far it is; no change behind that is forgotten for a week.",
+    ("cursor",),
+)
 COUNTED = Described(
     "titan_counted_timestamp_seconds", Kind.GAUGE, "When titan_documents and the other figures were counted."
 )
 
-FIGURES = (DOCUMENTS, SUBMODELS, STORE_BYTES, OUTBOX_CHANGES, FILES, FILE_BYTES, COUNTED)
+FIGURES = (DOCUMENTS, SUBMODELS, STORE_BYTES, OUTBOX_CHANGES, FILES, FILE_BYTES, CURSOR_KEPT, COUNTED)
 ALL = (RUNS, DURATION, LAST_SUCCESS, *FIGURES)
 
 Figures = Mapping[Described, Iterable[tuple[tuple[str, ...], float]]]

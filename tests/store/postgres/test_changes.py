@@ -10,11 +10,12 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.fenced import trimmed
+from tests.support.fenced import fence, trimmed
 from tests.support.postgres import running_server
 from tests.support.postgres_programs import run
 from tests.support.postgres_store import PATIENT, Opened, fresh_database, opened
 from tests.support.store_documents import document
+from tests.support.waiting import wait_until
 from titan.store.contract import Changes, ChangesGone, WriteMode
 from titan.store.postgres.snapshots import Cursor, Snapshot
 from titan.telemetry.health import Status
@@ -219,3 +220,39 @@ def varint(number: int) -> bytes:
 @pytest.mark.parametrize("before_ms", [0, -1, 2**62])
 async def test_trimming_an_empty_outbox(it, before_ms):
     assert await trimmed(it.store, before_ms=before_ms) == 0
+
+
+async def test_a_durable_cursor_of_another_history_holds_up_no_trim_and_cannot_be_kept_anew(postgres, database, it):
+    """A dump takes the cursors along, but to the numbers of another server they say nothing."""
+    term = await fence(it.store, "event-publisher")
+    cursor = await it.store.cursor()
+    await it.store.write(document(), WriteMode.CREATE)
+    assert await it.store.cursors.keep("mqtt", cursor, fence=term)
+    dump = await in_thread(run, "pg_dump", "-d", postgres.url(database, user="postgres"))
+    await in_thread(postgres.create_database, "restored_with_a_cursor")
+    restored = postgres.url("restored_with_a_cursor", user="postgres")
+    await in_thread(lambda: run("psql", "-Xq", "-d", restored, typed=dump))
+    assert await trimmed(it.store, before_ms=2**62) == 0
+    async with opened(postgres.url("restored_with_a_cursor")) as other:
+        assert [kept.cursor for kept in await other.store.cursors.look()] == [cursor]
+        assert not await other.store.cursors.keep("mqtt", cursor, fence=term)
+        assert await trimmed(other.store, before_ms=2**62) == 1
+
+
+async def test_a_change_of_a_transaction_that_ends_late_is_kept_for_a_cursor_that_did_not_see_it(
+    postgres, database, it
+):
+    """The cursor is behind a later number; what it has not seen has a lower one, and an age of years."""
+    term = await fence(it.store, "event-publisher")
+    follower = Follower(it)
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(in_thread, postgres.psql, BY_HAND + "; SELECT pg_sleep(1); COMMIT", database)
+        await in_thread(lambda: wait_until(lambda: postgres.psql(sleeping, database) == "1"))
+        await it.store.write(document("later number, earlier end"), WriteMode.CREATE)
+        assert await follower.poll() == ["later number, earlier end"]
+        assert await it.store.cursors.keep("mqtt", follower.cursor or "", fence=term)
+    assert await trimmed(it.store, before_ms=2**62) == 0
+    assert await follower.poll() == ["by hand"]
+    assert await it.store.cursors.keep("mqtt", follower.cursor or "", fence=term)
+    assert await trimmed(it.store, before_ms=2**62) == 2

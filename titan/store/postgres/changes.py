@@ -3,23 +3,30 @@
 from hashlib import blake2b
 
 from titan.store.codes import KIND_OF
-from titan.store.contract import Change, Changes, ChangesGone, Fence, Latest
-from titan.store.postgres import terms
+from titan.store.contract import Change, Changes, ChangesGone, Latest
 from titan.store.postgres.codes import CHANGE_OF
 from titan.store.postgres.session import Row, Session
 from titan.store.postgres.snapshots import FIRST, IDENTITY_BYTES, Cursor, Snapshot
 
 ROWS_AT_ONCE = 5000
-"""Rows that one transaction deletes or adopts: a fraction of a statement's time."""
+"""Rows that one transaction adopts or trims: a fraction of a statement's time."""
 
 SCANNED = 10_000
 """So many transactions in a row that came to nothing, the newest ones, are looked through; far more than there are."""
 
 # Whose numbers these are: a restore by copy goes on as another timeline, one by dump is another table.
+WHOSE = """
+  (SELECT system_identifier FROM pg_control_system()) AS system,
+  left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
+  'titan_outbox'::regclass::oid AS outbox,
+  (SELECT value FROM titan_meta WHERE name = 'identity') AS identity,
+  (SELECT value::bigint FROM titan_meta WHERE name = 'trimmed') AS trimmed
+"""
+
 # A crash takes back the numbers of transactions that came to nothing while that was not on disk yet: those above the
 # highest committed one. Others get them then, so nobody may have seen them (`_lasting`).
 _HERE = f"""
-SELECT pg_current_snapshot()::text AS snapshot,
+SELECT pg_current_snapshot()::text AS snapshot, {WHOSE},
   CASE WHEN pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn() THEN (
     SELECT coalesce(max(xid), 0) FROM (
       SELECT xid FROM (
@@ -28,12 +35,7 @@ SELECT pg_current_snapshot()::text AS snapshot,
       ) AS newest
       WHERE pg_xact_status(xid::text::xid8) = 'committed' LIMIT 1
     ) AS highest
-  ) END AS committed,
-  (SELECT system_identifier FROM pg_control_system()) AS system,
-  left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
-  'titan_outbox'::regclass::oid AS outbox,
-  (SELECT value FROM titan_meta WHERE name = 'identity') AS identity,
-  (SELECT value::bigint FROM titan_meta WHERE name = 'trimmed') AS trimmed
+  ) END AS committed
 """
 
 # $1 what was seen, $2 what is being told or NULL, $3 how far, $4 limit
@@ -54,22 +56,6 @@ SELECT here.*, o.* FROM ({_HERE}) AS here LEFT JOIN LATERAL (
   ORDER BY titan_outbox.xid DESC LIMIT $1
 ) AS o ON true
 """
-
-_TRIM = f"""
-WITH oldest AS (
-  SELECT revision, modified_ms FROM titan_outbox ORDER BY revision LIMIT {ROWS_AT_ONCE}
-),
-gone AS (
-  DELETE FROM titan_outbox o USING oldest WHERE o.revision = oldest.revision AND oldest.modified_ms < $1
-  RETURNING o.xid::text::bigint AS xid
-),
-noted AS (
-  INSERT INTO titan_meta (name, value) SELECT 'trimmed', max(xid)::text FROM gone HAVING count(*) > 0
-  ON CONFLICT (name) DO UPDATE SET value = greatest(titan_meta.value::bigint, excluded.value::bigint)::text
-)
-SELECT count(*) AS trimmed FROM gone
-"""
-
 
 # Rows that can be seen have numbers below the snapshot's end, unless they came from another server by dump and restore.
 _ARE_FOREIGN = "SELECT FROM titan_outbox WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT 1"
@@ -96,8 +82,8 @@ async def changes(session: Session, after: str | None, limit: int) -> Changes | 
         return ChangesGone()
     telling = None if cursor.telling is None else str(cursor.telling)
     rows = await session.read_rows(_TELL, str(cursor.seen), telling, cursor.revision, limit + 1)
-    here, now = _identity(rows[0]), Snapshot.parse(rows[0]["snapshot"])
-    if after is not None and not _is_kept(cursor, here, now, rows[0]["trimmed"]):
+    here, now = identity_of(rows[0]), Snapshot.parse(rows[0]["snapshot"])
+    if after is not None and not is_kept(cursor, here, now, rows[0]["trimmed"]):
         return ChangesGone()
     now = _lasting(now, rows[0]["committed"], cursor.seen.xmax)
     found = [row for row in rows if row["revision"] is not None]
@@ -111,7 +97,7 @@ async def changes(session: Session, after: str | None, limit: int) -> Changes | 
 async def latest(session: Session, limit: int) -> Latest:
     """Return the newest changes and the cursor behind them; see `titan.store.contract.Store.latest`."""
     rows = await session.read_rows(_LATEST, limit)
-    here, now = _identity(rows[0]), Snapshot.parse(rows[0]["snapshot"])
+    here, now = identity_of(rows[0]), Snapshot.parse(rows[0]["snapshot"])
     now = _lasting(now, rows[0]["committed"], FIRST.xmax).coarsened()
     items = tuple(_change(row) for row in rows if row["revision"] is not None)
     if len(items) == limit:  # the lowest number's other changes may be cut off
@@ -121,17 +107,8 @@ async def latest(session: Session, limit: int) -> Latest:
     return Latest(items, str(Cursor(here, now)), now.xmin - 1, whole_from, here.hex(), rows[0]["identity"])
 
 
-async def trim(session: Session, before_ms: int, fence: Fence) -> int:
-    """Forget some of the oldest changes of before that time; return how many, 0 when there are no more."""
-    await session.begin()
-    await terms.hold(session, fence)
-    row = await session.row(_TRIM, before_ms)
-    assert row is not None
-    await session.commit()
-    return int(row["trimmed"])
-
-
-def _identity(row: Row) -> bytes:
+def identity_of(row: Row) -> bytes:
+    """Name the history that a row with the columns of `WHOSE` came from."""
     parts = "/".join(str(row[name]) for name in ("identity", "system", "timeline", "outbox"))
     return blake2b(parts.encode(), digest_size=IDENTITY_BYTES).digest()
 
@@ -141,7 +118,7 @@ def _lasting(now: Snapshot, committed: int | None, seen: int) -> Snapshot:
     return now if committed is None else now.cut_off(max(committed + 1, seen))
 
 
-def _is_kept(cursor: Cursor, here: bytes, now: Snapshot, trimmed: int | None) -> bool:
+def is_kept(cursor: Cursor, here: bytes, now: Snapshot, trimmed: int | None) -> bool:
     """Say whether all that the cursor has not seen can still be told."""
     if cursor.identity != here or cursor.seen.xmax > now.xmax:
         return False

@@ -35,8 +35,9 @@ from titan.store.contract import (
     is_id,
 )
 from titan.store.listing import every
-from titan.store.postgres import changes, reads, terms, writes
+from titan.store.postgres import changes, cursors, reads, terms, writes
 from titan.store.postgres.blobs import PostgresBlobs
+from titan.store.postgres.cursors import PostgresCursors
 from titan.store.postgres.database import Database
 from titan.store.postgres.leases import PostgresLeases
 from titan.store.postgres.session import Session
@@ -58,6 +59,7 @@ class PostgresStore:
         self._database = database
         self.blobs = PostgresBlobs(self._use)
         self.sync_records = PostgresSyncRecords(self._use)
+        self.cursors = PostgresCursors(self._use)
         self.tasks = PostgresTasks(self._use)
         self.leases = PostgresLeases(self._use)
 
@@ -179,7 +181,7 @@ class PostgresStore:
     async def trim_changes(self, *, before_ms: int, fence: Fence) -> int:
         """Forget the oldest changes of before that wall time, many short transactions one after the other."""
         trimmed = 0
-        while some := await self._use(changes.trim, before_ms, fence):
+        while some := await self._use(cursors.trim, before_ms, fence):
             trimmed += some
         return trimmed
 

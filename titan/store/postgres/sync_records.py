@@ -10,15 +10,15 @@ from typing import Any
 from titan.store.codes import KIND, KIND_OF
 from titan.store.contract import Fence, Kind
 from titan.store.postgres import terms
-from titan.store.postgres.codes import digest
+from titan.store.postgres.codes import NOW_MS, digest
 from titan.store.postgres.session import Row, Session
 from titan.store.sync_records import Followed, Place
 
 _COLUMNS = "id, etag, digest, gave_way, revision, is_copy"
 
-_BEGIN = """
-INSERT INTO titan_sync_source AS s (source, origin, scope) VALUES ($1, $2, $3)
-ON CONFLICT (source) DO UPDATE SET origin = excluded.origin, scope = excluded.scope,
+_BEGIN = f"""
+INSERT INTO titan_sync_source AS s (source, origin, scope, begun_ms) VALUES ($1, $2, $3, {NOW_MS})
+ON CONFLICT (source) DO UPDATE SET origin = excluded.origin, scope = excluded.scope, begun_ms = excluded.begun_ms,
   kind = CASE WHEN (s.origin, s.scope) = (excluded.origin, excluded.scope) THEN s.kind END
 RETURNING kind, listed_by, cursor, is_listed
 """

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from titan.store.contract import IDEMPOTENCY_KEPT_S, Fence
+from titan.store.cursors import CURSOR_KEPT_S
 from titan.store.due import wait_ms
 from titan.store.postgres import counts, terms
 from titan.store.postgres.codes import NOW_MS
 from titan.store.postgres.session import Row, Session
+from titan.store.sync_records import SYNC_RECORDS_KEPT_S
 from titan.store.tasks import Begun, Counts, Expiring, Figure, NotDue, Outcome, TaskRecord
 
 EXPIRED_AT_ONCE = 1000
@@ -55,9 +57,28 @@ _EXPIRING = {
     what: _EXPIRE.format(table=table, key=key, age=age, kept=kept_s * 1000, now=NOW_MS, limit=EXPIRED_AT_ONCE)
     for what, table, key, age, kept_s in (
         (Expiring.IDEMPOTENCY_KEY, "titan_idempotency", "scope", "created_ms", IDEMPOTENCY_KEPT_S),
+        (Expiring.EVENT_CURSOR, "titan_cursor", "name", "kept_ms", CURSOR_KEPT_S),
     )
 }
-"""What expires: its table, key, when it came, how long it is kept."""
+"""What expires row by row: its table, key, when it came, how long it is kept."""
+
+# The source itself goes once no record of it is left.
+_EXPIRING[Expiring.SYNC_RECORD] = f"""
+WITH old AS (
+  SELECT source FROM titan_sync_source WHERE begun_ms <= {NOW_MS} - {SYNC_RECORDS_KEPT_S * 1000}
+  ORDER BY source FOR UPDATE SKIP LOCKED
+),
+records AS (
+  DELETE FROM titan_sync_document WHERE (source, kind, id_digest) IN (
+    SELECT source, kind, id_digest FROM titan_sync_document JOIN old USING (source) LIMIT {EXPIRED_AT_ONCE}
+  ) RETURNING 1
+),
+sources AS (
+  DELETE FROM titan_sync_source s USING old
+  WHERE s.source = old.source AND NOT EXISTS (SELECT FROM titan_sync_document d WHERE d.source = s.source) RETURNING 1
+)
+SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM sources) AS gone
+"""
 
 
 class PostgresTasks:

@@ -37,6 +37,7 @@ _WROTE = frozenset(
         wire.BLOB_ADDED,
         wire.SYNC_DONE,
         wire.TASK_NOTED,
+        wire.CURSOR_DONE,
     }
 )
 _TROUBLE = {wire.FULL: TroubleKind.FULL, wire.DAMAGED: TroubleKind.DAMAGED}

@@ -152,10 +152,16 @@ def _meta(db: sqlite3.Connection, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
+def parse(cursor: str) -> tuple[str, int] | None:
+    """Read a cursor: the identity of its database and the last revision told; None where it is none."""
+    match = re.fullmatch(r"([0-9a-f]{32})\.(\d{1,18})", cursor, re.ASCII)
+    return None if match is None else (match[1], int(match[2]))
+
+
 def _behind(after: str, identity: str) -> int | None:
     """Read a cursor; None where it is not one of this database."""
-    match = re.fullmatch(r"([0-9a-f]{32})\.(\d{1,18})", after, re.ASCII)
-    return int(match[2]) if match is not None and match[1] == identity else None
+    parsed = parse(after)
+    return parsed[1] if parsed is not None and parsed[0] == identity else None
 
 
 def _rows(

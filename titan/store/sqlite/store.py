@@ -36,6 +36,7 @@ from titan.store.listing import every
 from titan.store.sqlite import codes, queries, transactions, wire
 from titan.store.sqlite.blobs import SqliteBlobs, blob_folder
 from titan.store.sqlite.client import WriterClient, WriterFailed
+from titan.store.sqlite.cursors import SqliteCursors
 from titan.store.sqlite.prepare import prepare
 from titan.store.sqlite.readers import Read, Readers, WouldWait
 from titan.store.sqlite.replies import condition, failure, fence_code, outcome
@@ -65,6 +66,7 @@ class SqliteStore:
         self.blobs = SqliteBlobs(BlobFolder(blob_folder(self.path)), self.writer.call)
         self._readers = Readers(self.path)
         self.sync_records = SqliteSyncRecords(self._soon, self.writer.call)
+        self.cursors = SqliteCursors(self._soon, self.writer.call)
         self.tasks = SqliteTasks(self._soon, self._readers.there, self.writer.call)
 
     async def __aenter__(self) -> Self:

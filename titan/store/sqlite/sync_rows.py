@@ -15,7 +15,7 @@ Place = tuple[int, str, str | None, int]
 _COLUMNS = "kind, id, etag, digest, gave_way, revision, is_copy"
 
 
-def begin(db: sqlite3.Connection, _now_ms: int, source: str, origin: bytes, scope: bytes) -> Reply:
+def begin(db: sqlite3.Connection, now_ms: int, source: str, origin: bytes, scope: bytes) -> Reply:
     """Begin or go on with a pull; the reply is the place, or nothing."""
     before = db.execute("SELECT origin, scope FROM sync_source WHERE source = ?", (source,)).fetchone()
     if before is not None and before[0] != origin:
@@ -25,6 +25,7 @@ def begin(db: sqlite3.Connection, _now_ms: int, source: str, origin: bytes, scop
             "INSERT OR REPLACE INTO sync_source (source, origin, scope, is_listed) VALUES (?, ?, ?, 0)",
             (source, origin, scope),
         )
+    db.execute("UPDATE sync_source SET begun_ms = ? WHERE source = ?", (now_ms, source))
     place = db.execute(
         "SELECT kind, listed_by, cursor, is_listed FROM sync_source WHERE source = ? AND kind IS NOT NULL", (source,)
     ).fetchone()
@@ -63,6 +64,19 @@ def finish(db: sqlite3.Connection, _now_ms: int, source: str) -> Reply:
         (source,),
     )
     return (wire.SYNC_DONE,)
+
+
+def expire(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
+    """Forget some records of sources whose last pull began before that, at last the sources; return how many."""
+    old = "SELECT source FROM sync_source WHERE begun_ms <= ?"
+    gone = db.execute(
+        "DELETE FROM sync_document WHERE (source, kind, id) IN"  # noqa: S608 (constant)
+        f" (SELECT source, kind, id FROM sync_document WHERE source IN ({old}) LIMIT ?)",
+        (before_ms, limit),
+    ).rowcount
+    if gone < limit:
+        gone += db.execute(f"DELETE FROM sync_source WHERE source IN ({old})", (before_ms,)).rowcount  # noqa: S608
+    return gone
 
 
 def look(db: sqlite3.Connection, source: str, kind: int, ids: Sequence[str]) -> list[Row]:

@@ -5,15 +5,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from titan.store.due import wait_ms
-from titan.store.sqlite import wire
+from titan.store.sqlite import sync_rows, wire
 
 EXPIRED_AT_ONCE = 1000
 """Rows deleted in one transaction: others wait for it."""
 
 IDEMPOTENCY_KEY = 1
+EVENT_CURSOR = 2
+SYNC_RECORD = 3
 
-_EXPIRING = {IDEMPOTENCY_KEY: ("idempotency", "scope", "created_ms")}
-"""What expires: its table, key, and when it came. How long it is kept comes with the request."""
+_EXPIRING = {
+    IDEMPOTENCY_KEY: ("idempotency", "scope", "created_ms"),
+    EVENT_CURSOR: ("cursor", "name", "kept_ms"),
+}
+"""What expires row by row: its table, key, and when it came. How long it is kept comes with the request."""
 
 Reply = tuple[Any, ...]
 Figure = tuple[str, str, int]
@@ -75,6 +80,8 @@ def end(
 
 def expire(db: sqlite3.Connection, now_ms: int, what: int, kept_ms: int) -> Reply:
     """Forget some of what has expired."""
+    if what == SYNC_RECORD:
+        return (wire.EXPIRED, sync_rows.expire(db, now_ms - kept_ms, EXPIRED_AT_ONCE))
     table, key, age = _EXPIRING[what]
     gone = db.execute(
         f"DELETE FROM {table} WHERE {key} IN"  # noqa: S608 (constants)

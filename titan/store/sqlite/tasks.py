@@ -5,12 +5,18 @@ from functools import partial
 from typing import Any
 
 from titan.store.contract import IDEMPOTENCY_KEPT_S, Fence
+from titan.store.cursors import CURSOR_KEPT_S
 from titan.store.sqlite import counts, task_rows, wire
 from titan.store.sqlite.readers import Read
 from titan.store.sqlite.replies import failure, fence_code
+from titan.store.sync_records import SYNC_RECORDS_KEPT_S
 from titan.store.tasks import Begun, Counts, Expiring, Figure, NotDue, Outcome, TaskRecord
 
-_EXPIRING = {Expiring.IDEMPOTENCY_KEY: (task_rows.IDEMPOTENCY_KEY, IDEMPOTENCY_KEPT_S * 1000)}
+_EXPIRING = {
+    Expiring.IDEMPOTENCY_KEY: (task_rows.IDEMPOTENCY_KEY, IDEMPOTENCY_KEPT_S * 1000),
+    Expiring.EVENT_CURSOR: (task_rows.EVENT_CURSOR, CURSOR_KEPT_S * 1000),
+    Expiring.SYNC_RECORD: (task_rows.SYNC_RECORD, SYNC_RECORDS_KEPT_S * 1000),
+}
 """How the writer process calls what expires, and how long it is kept."""
 
 

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from titan.store.sqlite import blob_rows, sync_rows, task_rows, terms, wire
+from titan.store.sqlite import blob_rows, cursor_rows, sync_rows, task_rows, terms, wire
 from titan.store.sqlite.blob_rows import set_uses
 from titan.store.sqlite.terms import fenced
 
@@ -98,11 +98,14 @@ def delete(
 
 
 def trim(db: sqlite3.Connection, _now_ms: int, before_ms: int) -> Reply:
-    """Forget the oldest changes of before that time, at most `TRIMMED_AT_ONCE` of them; note how far they are gone."""
+    """Forget the oldest changes of before that time that no cursor needs, and note how far they are gone.
+
+    At most `TRIMMED_AT_ONCE` of them.
+    """
     (up_to,) = db.execute(
-        "SELECT max(revision) FROM (SELECT revision FROM outbox WHERE revision <"
+        "SELECT max(revision) FROM (SELECT revision FROM outbox WHERE revision <= ? AND revision <"
         " coalesce((SELECT min(revision) FROM outbox WHERE modified_ms >= ?), 1 << 62) ORDER BY revision LIMIT ?)",
-        (before_ms, TRIMMED_AT_ONCE),
+        (cursor_rows.needed_from(db), before_ms, TRIMMED_AT_ONCE),
     ).fetchone()
     if up_to is None:
         return (wire.TRIMMED, 0)
@@ -198,4 +201,6 @@ OPERATIONS: dict[int, Callable[..., Reply]] = {
     wire.TASK_BEGIN: fenced(task_rows.begin),
     wire.TASK_END: fenced(task_rows.end),
     wire.EXPIRE: fenced(task_rows.expire),
+    wire.KEEP_CURSOR: fenced(cursor_rows.keep),
+    wire.DROP_CURSOR: cursor_rows.drop,
 }

@@ -32,6 +32,8 @@ TASK_REQUEST = 13
 TASK_BEGIN = 14
 TASK_END = 15
 EXPIRE = 16
+KEEP_CURSOR = 17
+DROP_CURSOR = 18
 
 # Modes of a write
 CREATE = 1
@@ -62,6 +64,7 @@ TASK_NOTED = 16  # of TASK_REQUEST when, in ms
 TASK_BEGUN = 17  # now in ms, failures in a row, is resumed
 TASK_NOT_DUE = 18  # how long it has to wait in ms
 EXPIRED = 19  # number of rows
+CURSOR_DONE = 26  # whether it was
 # ... and where nothing was done
 FULL = 20  # reason
 UNAVAILABLE = 21  # reason
