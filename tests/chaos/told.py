@@ -16,14 +16,14 @@ from tests.chaos.round import Report
 from tests.support.documents import shell
 from tests.support.events import pages
 from tests.support.redis import RedisServer
-from tests.support.tireless import Tireless
+from tests.support.tireless import Tireless, TirelessSocket
 from titan.model.identifiers import encode_identifier
 
 EVENTS = 35_000
 """Of one round: three rounds, the default, make more than 100,000."""
 
 WRITERS = 6
-FOLLOWERS = 3
+FOLLOWERS = (Tireless, TirelessSocket, Tireless, TirelessSocket)
 DOCUMENTS = 40
 BETWEEN_S = (3.0, 8.0)
 WITHIN_S = 480.0
@@ -141,7 +141,9 @@ class Followed:
         if len(truth) < wanted:
             report.findings.append(f"only {len(truth):,} events of {wanted:,}: the round proves too little")
         for number, each in enumerate(self.followers):
-            report.findings += [f"follower {number} {finding}" for finding in faults(each, truth)]
+            report.findings += [
+                f"follower {number} ({type(each).__name__}) {finding}" for finding in faults(each, truth)
+            ]
         return report
 
 
@@ -161,7 +163,7 @@ def followed(here: Installation, seed: int) -> Iterator[Followed]:
     """Write, and follow, for the time of the block."""
     start = cursor_now(here)
     writers = Writers(here)
-    followers = [Tireless(lambda: here.urls, start, first=number) for number in range(FOLLOWERS)]
+    followers = [kind(lambda: here.urls, start, first=number) for number, kind in enumerate(FOLLOWERS)]
     threads = [threading.Thread(target=writers.run, args=(n, seed), daemon=True) for n in range(WRITERS)]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""A client of `/events` that never gives up: whatever ends its stream, it goes on from its cursor, at any instance."""
+"""Clients that never give up: whatever ends their stream, they go on from their cursor, at any instance."""
 
 import contextlib
 import http.client
@@ -6,7 +6,11 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
+
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection, connect
 
 BACK_AFTER_S = 0.2
 SILENCE_S = 20.0
@@ -14,7 +18,7 @@ SILENCE_S = 20.0
 
 
 class Tireless:
-    """Follows in a thread of its own until `stop`."""
+    """Follows `/events` in a thread of its own until `stop`."""
 
     def __init__(self, urls: Callable[[], Sequence[str]], cursor: str, *, query: str = "", first: int = 0) -> None:
         self.heard: list[tuple[str, str, int]] = []
@@ -34,11 +38,14 @@ class Tireless:
     def stop(self) -> None:
         """Hang up, and do not come back."""
         self._stopped.set()
+        self._hang_up()
+        self._thread.join(SILENCE_S + 5)
+
+    def _hang_up(self) -> None:
         sock = self._sock
         if sock is not None:
             with contextlib.suppress(OSError):  # it has ended by itself
                 sock.shutdown(socket.SHUT_RDWR)
-        self._thread.join(SILENCE_S + 5)
 
     def out_of_order(self) -> list[str]:
         """Return the subjects of which an event came, for the first time, after a newer one."""
@@ -56,7 +63,7 @@ class Tireless:
             self._next += 1
             try:
                 self._once(urls[self._next % len(urls)])
-            except (OSError, http.client.HTTPException):
+            except (OSError, http.client.HTTPException, WebSocketException):
                 self._stopped.wait(BACK_AFTER_S)
 
     def _once(self, url: str) -> None:
@@ -70,11 +77,17 @@ class Tireless:
                 self.streams += 1
                 self._read(answer)
             else:
-                if answer.status != 503:
-                    self.refused.append(f"{answer.status}: {answer.read()[:300]!r}")
-                self._stopped.wait(BACK_AFTER_S)
+                self._note_refusal(answer.status, answer.read())
         finally:
             connection.close()
+
+    def _note_refusal(self, status: int, said: bytes) -> None:
+        if status != 503:
+            self.refused.append(f"{status}: {said[:300]!r}")
+        self._stopped.wait(BACK_AFTER_S)
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        self.heard.append((event["id"], event["subject"], int(event["revision"])))
 
     def _read(self, answer: http.client.HTTPResponse) -> None:
         is_end = False
@@ -91,5 +104,30 @@ class Tireless:
             elif name == b"event":
                 is_end = True
             elif name == b"data" and not is_end:
-                event = json.loads(value)
-                self.heard.append((event["id"], event["subject"], int(event["revision"])))
+                self._hear(json.loads(value))
+
+
+class TirelessSocket(Tireless):
+    """Follows `/events/ws`."""
+
+    _connection: ClientConnection | None = None
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _once(self, url: str) -> None:
+        address = f"{url.replace('http', 'ws', 1)}/events/ws?cursor={self._cursor}{self._query}"
+        try:
+            with connect(address, proxy=None, open_timeout=5, close_timeout=1) as self._connection:
+                self.streams += 1
+                self._take(self._connection)
+        except InvalidStatus as refused:
+            self._note_refusal(refused.response.status_code, bytes(refused.response.body or b""))
+
+    def _take(self, connection: ClientConnection) -> None:
+        while not self._stopped.is_set():
+            message = json.loads(connection.recv(timeout=SILENCE_S))
+            if "specversion" in message:
+                self._hear(message)
+            self._cursor = message["cursor"]
