@@ -55,6 +55,19 @@ async def test_what_was_read_and_waits_as_well_is_told_once():
         stream.close()
 
 
+async def test_whoever_asks_because_something_waits_does_not_wait_for_more_where_it_was_told_before():
+    async with desk() as it:
+        it.outbox.write("both")
+        stream = await it.open(OLDEST)  # reads it; what the hub hands out meanwhile waits
+        await it.poll()
+        assert await numbers(stream, 1) == [1]
+        assert [stream.is_idle] == [False]
+        with trio.fail_after(1):
+            assert await stream.next() == News([], it.hub.cursor or "")
+        assert [stream.is_idle] == [True]
+        stream.close()
+
+
 async def test_a_transaction_that_ends_late_is_told_late_and_not_passed_over():
     async with desk() as it:
         late = it.outbox.begin("late")

@@ -22,6 +22,9 @@ SSE = "text/event-stream"
 PAGE_BYTES = 1 << 20
 """About how much one page holds at most."""
 
+STORE_S = 2.0
+"""How long a page that need not be waited for may take all the same, because the store must be asked."""
+
 BACK_MS = (500, 1500)
 """When clients of a stream that ended come back: not all at once."""
 
@@ -127,9 +130,9 @@ async def _page(stream: Stream, wish: Wish, limit: int) -> Response:
 
 
 async def _next_by(stream: Stream, deadline: float) -> News | End | None:
-    """Return what comes next; None where only waiting until the deadline would tell."""
+    """Return what comes next; None where only waiting until the deadline would tell, or the store does not."""
     if not stream.is_idle:
-        return await stream.next()
+        deadline = max(deadline, trio.current_time() + STORE_S)
     with trio.move_on_at(deadline):
         return await stream.next()
     return None

@@ -182,6 +182,8 @@ class Stream:
     async def next(self) -> News | End:
         """Return what comes next; after a heartbeat's time without events, news without any.
 
+        So it does at once where all that waited had been told before.
+
         Cancelled, nothing is lost: the next call tells it. After an `End` there is nothing to ask for.
         """
         with trio.move_on_after(self._streams.heartbeat_s):
@@ -244,12 +246,15 @@ class Stream:
         place = self._place
         assert place is not None
         await place.wait()
-        events = [event for event in place.take(NEWS_BYTES) if event.change.revision not in self._told]
+        taken = place.take(NEWS_BYTES)
+        events = [event for event in taken if event.change.revision not in self._told]
         if place.is_empty and self._told_mark <= self._hub.shows:
             self._told.clear()  # all of it has come by
         if events:
             self._cursor = events[-1].cursor
             return self._news(events)
+        if taken:  # all of it told before: whoever asked because something waited is not to wait for more
+            return self._news([])
         if place.is_too_slow:
             return End(EndReason.SLOW, self.cursor)
         if place.has_lost_place:
