@@ -61,7 +61,7 @@ def test_instances_are_counted_by_the_database_they_are_connected_to(titan, post
         assert items["instances"][0] == "fail"
         assert "connected to the database: titan-1, titan-2 |" in items["instances"][1]
         assert items["connections"][0] == "pass"
-        assert "2 instances × 22 connections" in items["connections"][1]
+        assert "2 instances x 22 connections" in items["connections"][1]
         assert items["balancer"] == ("pass", f"{proxy}/health/ready says ready | ")
         with serving(tmp_path / "c", settings={"DATABASE_URL": url, "TITAN_INSTANCE_ID": "titan-3"}) as three:
             items = checked(titan, "--max-replicas", "3")
@@ -114,7 +114,7 @@ def test_a_namespace_by_kubectl(titan, postgres, database, monkeypatch, tmp_path
         assert items["balancer"][0] == "pass"
         assert items["disruption-budget"] == ("pass", "titan-aas-pdb keeps 2 of 3 pods, disruptions allowed now: 1 | ")
         assert items["anti-affinity"] == ("pass", "the rule is there; 3 pods run on 3 nodes | ")
-        assert "3 instances × 22 connections" in items["connections"][1]
+        assert "3 instances x 22 connections" in items["connections"][1]
 
 
 @with_kubectl

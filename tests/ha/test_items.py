@@ -75,9 +75,9 @@ PASSES = [
     ),
     ("alerts", {}, f"{len(ALERTS)} alerts in group titan-ha; 3 of 3 targets up"),
     ("runbook", {}, "runbook_url"),
-    ("connections", {}, "11 instances × 22 connections"),
-    ("connections", {"max_instances": 3, "cluster": AWAY}, "3 instances × 22"),
-    ("connections", {"pool_size": 5}, "11 instances × 7"),
+    ("connections", {}, "11 instances x 22 connections"),
+    ("connections", {"max_instances": 3, "cluster": AWAY}, "3 instances x 22"),
+    ("connections", {"pool_size": 5}, "11 instances x 7"),
     ("connections", of(deployment()), "4 instances"),
     ("connections", {"database": Embedded()}, "no connections"),
 ]

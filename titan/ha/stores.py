@@ -143,7 +143,7 @@ def connections(evidence: Evidence) -> Answer:
     each = evidence.pool_size + BESIDE_THE_POOL
     room = database.max_connections - database.reserved_connections
     reason = (
-        f"{most} instances × {each} connections (pool of {evidence.pool_size} and {BESIDE_THE_POOL}) = {most * each};"
+        f"{most} instances x {each} connections (pool of {evidence.pool_size} and {BESIDE_THE_POOL}) = {most * each};"
         f" max_connections {database.max_connections} less {database.reserved_connections} reserved = {room}"
     )
     if most * each <= room:
