@@ -1,0 +1,106 @@
+"""Builds the binary: the launcher, compiled here, with the contents behind it (launcher.c says in which layout)."""
+
+import hashlib
+import os
+import platform
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import lz4.block
+
+from deploy.binary.contents import DOCUMENTS, OURS, CannotBuild, collect, glibc_floor
+from titan.version import __version__
+
+ROOT = Path(__file__).parents[2]
+LAUNCHER = Path(__file__).with_name("launcher.c")
+MAGIC = b"TITANBIN"
+MAX_BYTES = 80_000_000
+HARDENED = ("-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-fPIE", "-pie", "-Wl,-z,relro,-z,now", "-s")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A binary, and what a user must know about it."""
+
+    path: Path
+    bytes: int
+    glibc: str
+    is_new: bool
+
+
+def build(folder: Path) -> Built:
+    """Build the binary in `folder`, unless what is there was made from the same inputs. Raises `CannotBuild`."""
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        raise CannotBuild("the binary is for Linux with glibc")
+    path = folder / f"titan-aas-{__version__}-linux-{platform.machine()}"
+    stamp = folder / f"{path.name}.inputs"
+    inputs = _digest_of_inputs()
+    if path.exists() and stamp.exists() and stamp.read_text().split()[:1] == [inputs]:
+        return Built(path, path.stat().st_size, stamp.read_text().split()[1], is_new=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="titan-binary-") as temporary:
+        tree = Path(temporary, "tree")
+        tree.mkdir()
+        collect(ROOT, tree)
+        launcher = Path(temporary, "launcher")
+        _compile_launcher(launcher)
+        glibc = max(glibc_floor(tree), glibc_floor(launcher.parent), key=lambda version: int(version.split(".")[1]))
+        unfinished = path.with_suffix(".unfinished")
+        _pack(launcher, tree, unfinished)
+    if (size := unfinished.stat().st_size) > MAX_BYTES:
+        raise CannotBuild(f"the binary has {size:,} bytes, more than {MAX_BYTES:,}")
+    unfinished.rename(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_name(f"{path.name}.sha256").write_text(f"{digest}  {path.name}\n")
+    stamp.write_text(f"{inputs} {glibc}\n")
+    return Built(path, size, glibc, is_new=True)
+
+
+def _digest_of_inputs() -> str:
+    """Digest what the binary is made from: files of the checkout, and the Python that goes in."""
+    digest = hashlib.sha256(f"{sys.version} {sys.base_prefix}".encode())
+    for name in (*OURS, *DOCUMENTS, "requirements.lock"):
+        path = ROOT / name
+        for file in [path] if path.is_file() else _files(path):
+            digest.update(f"\n{file.relative_to(ROOT)}\n".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    yield from sorted(path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
+
+
+def _compile_launcher(output: Path) -> None:
+    command = [os.environ.get("CC", "cc"), "-std=c11", "-O2", "-Wall", "-Wextra", *HARDENED, "-o", str(output)]
+    subprocess.run([*command, str(LAUNCHER)], check=True)
+
+
+def _pack(launcher: Path, tree: Path, output: Path) -> None:
+    lines = []
+    whole = hashlib.sha256()
+    with output.open("wb") as file:
+        file.write(launcher.read_bytes())
+        for path in sorted(tree.rglob("*")):
+            name = path.relative_to(tree).as_posix()
+            if path.is_dir():
+                lines.append(f"d 0 0 0 {name}\n")
+                continue
+            content = path.read_bytes()
+            packed = lz4.block.compress(content, mode="high_compression", store_size=False)
+            lines.append(
+                f"{'x' if name.startswith('bin/') else 'f'} {len(content)} {len(packed)} {file.tell()} {name}\n"
+            )
+            file.write(packed)
+            whole.update(content)
+        assert all(line.count("\n") == 1 for line in lines)
+        whole.update("".join(lines).encode())
+        index = f"{__version__}-{whole.hexdigest()[:12]}\n{''.join(lines)}".encode()
+        at = file.tell()
+        file.write(index + struct.pack("=8sQQ", MAGIC, at, len(index)))
+    output.chmod(0o755)

@@ -1,0 +1,65 @@
+"""What is inside the binary: all of it, and not more than it may weigh."""
+
+import hashlib
+import subprocess
+from importlib import metadata
+
+from deploy.binary.build import MAX_BYTES, ROOT, build
+from deploy.binary.contents import locked
+from tests.support.bare_root import own
+from titan.version import __version__
+
+
+def test_it_is_one_file_within_its_size_with_its_checksum(built):
+    assert built.path.stat().st_size == built.bytes <= MAX_BYTES
+    digest, name = built.path.with_name(f"{built.path.name}.sha256").read_text().split()
+    assert (digest, name) == (hashlib.sha256(built.path.read_bytes()).hexdigest(), built.path.name)
+
+
+def test_it_is_not_built_again_while_nothing_changes(built):
+    again = build(built.path.parent)
+    assert (again.path, again.bytes, again.glibc, again.is_new) == (built.path, built.bytes, built.glibc, False)
+
+
+def test_dev_binary_builds_it(built, tmp_path):
+    for file in built.path.parent.iterdir():  # as good as built there
+        (tmp_path / file.name).hardlink_to(file)
+    done = subprocess.run([ROOT / "dev", "binary", tmp_path], capture_output=True, text=True, check=True)
+    assert f"for glibc >= {built.glibc} (up to date)" in done.stdout
+
+
+def test_code_migrations_documents_and_every_licence_are_inside(unpacked):
+    folder = own(unpacked)
+    for package in ("titan", "supervisors"):
+        sources = sorted(path.relative_to(ROOT) for path in (ROOT / package).rglob("*.py"))
+        assert sources == sorted(path.relative_to(folder / "app") for path in (folder / "app" / package).rglob("*.py"))
+        assert all((folder / "app" / source).read_bytes() == (ROOT / source).read_bytes() for source in sources)
+    for document in ("README.md", "LICENSE", "deploy/config-reference.md", "config/titan.toml"):
+        assert (folder / "doc" / document).read_bytes() == (ROOT / document).read_bytes()
+    licensed = {path.name for path in (folder / "licences").iterdir()}
+    needed = {line.name for line in locked(ROOT / "requirements.lock")}
+    assert needed <= licensed
+    assert {"python", "libssl", "libsqlite3"} <= licensed
+    assert all(any(path.rglob("*")) for path in (folder / "licences").iterdir() if path.is_dir())
+
+
+def test_it_says_its_version(unpacked):
+    assert unpacked.titan("--version").stdout == f"titan {__version__}\n"
+
+
+def test_every_command_can_be_loaded_inside(unpacked):
+    from titan.cli.main import COMMANDS  # noqa: PLC0415
+
+    for command in COMMANDS:
+        assert "Usage: titan" in unpacked.titan(command, "--help").stdout
+
+
+def test_each_package_of_the_lock_is_inside_in_the_version_that_was_locked(unpacked):
+    names = [line.name for line in locked(ROOT / "requirements.lock")]
+    code = "import importlib.metadata as m, sys; print(*(m.version(name) for name in sys.argv[1:]))"
+    folder = own(unpacked)
+    sealed = {"PYTHONHOME": str(folder), "PYTHONPATH": str(folder / "app"), "LD_LIBRARY_PATH": str(folder / "lib")}
+    done = subprocess.run(
+        [folder / "bin/titan", "-P", "-c", code, *names], env=sealed, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == [metadata.version(name) for name in names], done.stderr

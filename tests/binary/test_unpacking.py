@@ -1,0 +1,127 @@
+"""How the binary unpacks itself: whole or not at all, once, sealed off, and nothing is left that nobody runs from."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.bare_root import USER, folders, own
+from tests.support.waiting import wait_until
+
+
+def test_a_start_that_is_killed_while_unpacking_leaves_nothing_that_runs_or_stays(bare):
+    with subprocess.Popen(bare.command("--version")) as process:
+        wait_until(lambda: list(bare.program.glob("*.unpacking/*")), within_s=30, what="the unpacking")
+        process.kill()
+    assert [name.endswith(".unpacking") for name in folders(bare)] == [True]
+    bare.titan("--version")
+    assert folders(bare) == [own(bare).name]
+
+
+def test_starts_at_the_same_time_unpack_once(bare):
+    starting = [subprocess.Popen(bare.command("--version"), stderr=subprocess.PIPE) for _ in range(4)]
+    assert [(process.communicate(timeout=60)[1], process.returncode) for process in starting] == [(b"", 0)] * 4
+    assert folders(bare) == [own(bare).name]
+
+
+def test_other_versions_go_unless_somebody_runs_from_them(unpacked):
+    current = own(unpacked)
+    for name in ("0.0.1-killed", "0.0.2-running"):
+        shutil.copytree(current / "licences", unpacked.program / name / "licences")
+        (unpacked.program / name / "lock").touch()
+    _give(unpacked.program)
+    with (unpacked.program / "0.0.2-running" / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        unpacked.titan("--version")
+        assert folders(unpacked) == ["0.0.2-running", current.name]
+    unpacked.titan("--version")
+    assert folders(unpacked) == [current.name]
+
+
+def test_what_is_running_is_in_use_and_is_so_no_longer_when_it_has_ended(bare):
+    _, command = bare.serve()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            wait_until((bare.state / "titan.db").exists, within_s=30, what="the server")
+            with (own(bare) / "lock").open() as lock, pytest.raises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            server.terminate()
+            assert server.wait(30) == 0
+    with (own(bare) / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize("damage", ["shorter", "changed", "missing", "a link"])
+def test_what_is_damaged_is_unpacked_anew(unpacked, damage):
+    file = own(unpacked) / "app/titan/version.py"
+    whole = file.read_bytes()
+    if damage == "shorter":
+        file.write_bytes(whole[:-1])
+    elif damage == "changed":
+        file.write_bytes(whole.replace(b"0", b"1"))
+    else:
+        file.unlink()
+        if damage == "a link":
+            file.symlink_to("/state/elsewhere")
+    done = unpacked.titan("--version")
+    assert "is damaged or incomplete: unpacked anew" in done.stderr
+    assert file.read_bytes() == whole
+    assert folders(unpacked) == [own(unpacked).name]
+    assert unpacked.titan("--version").stderr == ""
+
+
+def test_nothing_of_the_callers_python_gets_in(unpacked):
+    (unpacked.state / "click.py").write_text("raise SystemExit('not mine')")
+    hostile = dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH"), "/state") | {"PYTHONINSPECT": "1"}
+    assert unpacked.titan("--version", **hostile).stdout.startswith("titan ")
+
+
+def test_a_cut_file_says_that_it_is_damaged(bare):
+    os.truncate(bare.path / "titan", (bare.path / "titan").stat().st_size - 100)
+    assert "fetch it again and compare its checksum" in bare.titan("--version", code=1).stderr
+    assert not bare.program.exists()
+
+
+def test_a_state_folder_that_cannot_be_used_is_named_with_what_to_do(bare):
+    assert "/nowhere" in (said := bare.titan("--version", code=1, TITAN_DATA_DIR="/nowhere").stderr)
+    assert "TITAN_DATA_DIR names another" in said
+    os.chown(bare.state, 0, 0)
+    assert "/state/program" in bare.titan("--version", code=1).stderr
+
+
+def test_it_runs_from_no_folder_that_somebody_else_can_write(unpacked):
+    unpacked.program.chmod(0o770)
+    assert "can be written by others" in unpacked.titan("--version", code=1).stderr
+    unpacked.program.chmod(0o700)
+    os.chown(unpacked.program, USER + 1, USER)
+    try:
+        assert "run this as the user that it belongs to" in unpacked.titan("--version", code=1).stderr
+        unpacked.program.chmod(0o755)
+        assert f"belongs to user {USER + 1}" in unpacked.titan("--version", code=1).stderr
+    finally:
+        unpacked.program.chmod(0o700)
+        os.chown(unpacked.program, USER, USER)
+
+
+def test_the_state_folder_is_found_as_the_settings_find_it(built, tmp_path):
+    def unpacks_to(**environment: str) -> str:
+        folder = tmp_path / str(time.monotonic_ns())
+        folder.mkdir()
+        given = {name: value.format(folder) for name, value in environment.items()}
+        subprocess.run([built.path, "--version"], cwd=folder, env=given, check=True, capture_output=True)
+        [program] = folder.rglob("program")
+        return str(program.relative_to(folder))
+
+    assert unpacks_to(TITAN_DATA_DIR="{}/a", STATE_DIRECTORY="{}/b") == "a/program"
+    assert unpacks_to(TITAN_DATA_DIR="", STATE_DIRECTORY="{0}/b:{0}/c") == "b/program"
+    assert unpacks_to() == "titan-data/program"
+
+
+def _give(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, USER, USER)

@@ -1,0 +1,98 @@
+"""A root folder that holds glibc and the binary and nothing else: no Python, no shell, no /tmp; it can write to /state.
+
+Programs in it see the host's network, their own /proc and /dev/null, and the environment that they are given: what
+every container runtime gives. They run as a user of their own. Needs root, for chroot and mounts.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.binary.contents import GLIBC
+from tests.support.server import free_port
+
+USER = 65532
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+STATE = "/state"
+
+# exec all the way: the process that a test started is the server, with no shell and no unshare above it.
+ENTER = """
+set -e
+mount --bind "$1" "$1"
+mount -t proc proc "$1/proc"
+mount --bind /dev/null "$1/dev/null"
+mount --bind "$2" "$1/state"
+mount -o remount,bind,ro "$1"
+shift 2
+exec env -i "$@"
+"""
+
+
+class BareRoot:
+    """One such root below `folder`."""
+
+    def __init__(self, folder: Path, binary: Path) -> None:
+        self.path = folder / "root"
+        self.state = folder / "state"
+        for name in ("proc", "dev", "state"):
+            (self.path / name).mkdir(parents=True)
+        self.state.mkdir()
+        os.chown(self.state, USER, USER)
+        (self.path / "dev/null").touch()
+        (self.path / "dev/fd").symlink_to("/proc/self/fd")
+        shutil.copy(binary, self.path / "titan")
+        for library in _glibc():
+            target = self.path / library.relative_to("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, target)
+
+    def command(self, *arguments: str, **environment: str) -> list[str]:
+        """Return the command that runs `/titan ARGUMENTS` inside, with this environment alone."""
+        given = {"TITAN_DATA_DIR": STATE, **environment}
+        chroot = [_tool("chroot"), f"--userspec={USER}:{USER}", str(self.path), "/titan", *arguments]
+        entered = [*(f"{name}={value}" for name, value in given.items()), *chroot]
+        return [_tool("unshare"), "--mount", _tool("sh"), "-c", ENTER, "sh", str(self.path), str(self.state), *entered]
+
+    def serve(self, **environment: str) -> tuple[int, list[str]]:
+        """Return a free port and the command of a server on it."""
+        port = free_port()
+        return port, self.command("serve", TITAN_PORT=str(port), **environment)
+
+    def titan(self, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run one command inside to its end, which must be with this exit code."""
+        command = self.command(*arguments, **environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    @property
+    def program(self) -> Path:
+        """Where the binary unpacks itself, as seen from outside."""
+        return self.state / "program"
+
+
+def folders(root: BareRoot) -> list[str]:
+    """Name what lies where the binary unpacks itself."""
+    return sorted(path.name for path in root.program.iterdir() if path.name != "lock")
+
+
+def own(root: BareRoot) -> Path:
+    """Return the folder of what the binary unpacked, as seen from outside."""
+    [name] = folders(root)
+    return root.program / name
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name, path=PATH)
+    assert found, f"{name} is not installed"
+    return found
+
+
+def _glibc() -> Sequence[Path]:
+    """Return glibc's files under the paths at which programs here look for them."""
+    listed = subprocess.run(["ldd", _tool("sh")], capture_output=True, text=True, check=True).stdout.split()
+    loader = next(Path(word) for word in listed if word.startswith("/") and "ld-linux" in word)
+    libc = next(Path(word) for word in listed if word.startswith("/") and "libc.so" in word)
+    return [loader, *(path for path in libc.parent.iterdir() if GLIBC.fullmatch(path.name) and "ld-" not in path.name)]
