@@ -20,7 +20,7 @@ _PROBES = 2  # connections of an instance besides its pool: to look at the serve
 
 _ITS_END = "LeashRanOut"
 
-_numbers = itertools.count()
+_numbers = itertools.count(1)
 
 
 @dataclass(slots=True)
@@ -92,6 +92,14 @@ class Installation:
                 return f"{len(states)} sessions (at most {most} may be), of them not idle: {busy}"
             time.sleep(0.05)
 
+    def stop_all(self) -> None:
+        """Stop those that run, all at once; each has to end in order."""
+        running = [instance for instance in self.instances if instance.exit_code is None]
+        for instance in running:
+            instance.terminate()
+        for instance in running:
+            assert instance.wait() == 0, f"a drained server must exit with 0:\n{instance.logs()}"
+
     def kill_all(self) -> None:
         """End every instance, however it is."""
         for instance in self.instances:
@@ -124,13 +132,14 @@ def installed(
     settings: Mapping[str, str] | None = None,
     program: Sequence[str] = PROGRAM,
     prepare: Callable[[str], None] = lambda _: None,
+    database: str = "",
 ) -> Iterator[Installation]:
     """Make a database with the schema in a running server and serve it for the time of the block.
 
     `url` and `read_url` make the instances' URLs of the database's name; `prepare` gets that name before they start. A
     failing block carries the instances' output as notes.
     """
-    database = f"chaos_{next(_numbers)}"
+    database = database or f"chaos_{next(_numbers)}"
     own = postgres.create_database(database)
     on_postgres.upgrade(parse(own))
     prepare(database)
@@ -150,7 +159,4 @@ def installed(
             for instance in here.instances:
                 error.add_note(f"output of {instance.data_dir.name}:\n{instance.logs()[-6000:]}")
             raise
-        for instance in here.instances:
-            if instance.exit_code is None:
-                instance.stop()
-                assert instance.exit_code == 0, f"a drained server must exit with 0:\n{instance.logs()}"
+        here.stop_all()

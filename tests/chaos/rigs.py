@@ -68,12 +68,11 @@ def pair(folder: Path, *, synchronous: bool) -> Iterator[Pair]:
 def _primary_and_standby(
     *, synchronous: bool, standby_host: str = "127.0.0.1", same_port: bool = False
 ) -> Iterator[tuple[Postgres, Postgres]]:
-    with running_server(**QUICK_SERVER) as primary:
-        standby = primary.standby(synchronous=synchronous, host=standby_host, port=primary.port if same_port else 0)
-        try:
-            yield primary, standby
-        finally:
-            standby.remove()
+    with (
+        running_server(**QUICK_SERVER) as primary,
+        primary.followed(synchronous=synchronous, host=standby_host, port=primary.port if same_port else 0) as standby,
+    ):
+        yield primary, standby
 
 
 # --- a name that moves ---

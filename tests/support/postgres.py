@@ -42,6 +42,9 @@ QUICK = {
 }
 
 
+_MEMORY_LINE = 6  # of postmaster.pid: key and number of its shared memory
+
+
 class Postgres:
     """One server process with its own data folder, address and port.
 
@@ -93,6 +96,7 @@ class Postgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # a Ctrl-C at the tests is not its business
                 **({} if self.prefix else as_postgres()),
             )
         if wait:
@@ -161,7 +165,16 @@ class Postgres:
     def remove(self) -> None:
         """Kill it and delete its data."""
         self.kill()
+        self._remove_memory()
         shutil.rmtree(self.data, ignore_errors=True)
+
+    def _remove_memory(self) -> None:
+        """Give back the piece of shared memory that one which was killed leaves: the machine has 4,096 of them."""
+        with contextlib.suppress(FileNotFoundError):  # it ended in order, or never ran
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            if len(lines) > _MEMORY_LINE:
+                _key, number = lines[_MEMORY_LINE].split()
+                subprocess.run(["ipcrm", "-m", number], capture_output=True, check=False)  # gone already: as wished
 
     def log(self) -> str:
         """Return what it logged."""
@@ -230,6 +243,15 @@ class Postgres:
             self.psql("SELECT pg_reload_conf()")
             self.wait_for_synchronous_standby()
         return other
+
+    @contextlib.contextmanager
+    def followed(self, *, synchronous: bool, host: str = "127.0.0.1", port: int = 0) -> Iterator["Postgres"]:
+        """Have a standby for the time of the block, removed at the end."""
+        standby = self.standby(synchronous=synchronous, host=host, port=port)
+        try:
+            yield standby
+        finally:
+            standby.remove()
 
     def wait_for_synchronous_standby(self) -> None:
         """Return once there is one that commits wait for."""

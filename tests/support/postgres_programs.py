@@ -7,10 +7,11 @@ import pwd
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from tests.support.folders import new_folder
 
 START_DEADLINE_S = 20.0
 MEMORY_BYTES = 4 << 30
@@ -65,7 +66,7 @@ def _place() -> str | None:
 
 def make_folder() -> Path:
     """Make an empty folder that PostgreSQL's user may use; pytest's own temporary folders are closed to it."""
-    folder = Path(tempfile.mkdtemp(prefix="titan-pg-", dir=_place()))
+    folder = new_folder("titan-pg-", otherwise=_place())
     if os.geteuid() == 0:
         user = pwd.getpwnam("postgres")
         os.chown(folder, user.pw_uid, user.pw_gid)

@@ -7,10 +7,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
+from tests.support.folders import new_folder
 from tests.support.postgres_programs import START_DEADLINE_S, wait_for_state
 
 
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 def make_folder() -> Path:
     """Make an empty folder."""
-    return Path(tempfile.mkdtemp(prefix="titan-redis-"))
+    return new_folder("titan-redis-")
 
 
 def cli(port: int, *command: str, options: tuple[str, ...] = ()) -> str:
@@ -85,6 +85,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # a Ctrl-C at the tests is not its business
             )
 
     def log(self) -> str:

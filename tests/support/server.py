@@ -125,6 +125,10 @@ class Server:
         """Send SIGTERM: the server drains."""
         self._signal(signal.SIGTERM)
 
+    def thaw(self) -> None:
+        """Send SIGCONT: it goes on if somebody froze it."""
+        self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """Send SIGKILL to the server and all its children."""
         with contextlib.suppress(ProcessLookupError):

@@ -1,0 +1,157 @@
+"""The folder of a cluster: who runs it now, and what a run that was killed has left.
+
+Every process of a cluster writes its log below the folder. So whatever has a file there open for writing belongs to it,
+from the moment it is started, whatever became of who started it; a reader of a log, or a shell that stands in the
+folder, does not. Needs /proc: Linux.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+END_WITHIN_S = 40.0
+"""How long a run that is told to end may take: an instance's hard deadline, and PostgreSQL's end."""
+_LEFT_ALONE_S = 5.0
+
+
+class Busy(Exception):
+    """A cluster runs there already."""
+
+
+class NotOurs(Exception):
+    """The folder belongs to another user."""
+
+
+def default() -> Path:
+    """Return the folder of this user's cluster."""
+    return Path(tempfile.gettempdir()) / f"titan-cluster-{os.getuid()}"
+
+
+class Home:
+    """One folder. Between `taken` and its end nobody else uses it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = path / "lock"
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Hold the folder, empty, for the time of the block, and remove it with all that runs in it at the end.
+
+        What a run that was killed has left is ended first. Raises `Busy` and `NotOurs`.
+        """
+        self.path.mkdir(mode=0o711, exist_ok=True)  # PostgreSQL's user has to get through
+        if self.path.stat().st_uid != os.getuid():
+            raise NotOurs(f"{self.path} belongs to another user")
+        with self._locked():
+            self._clear(but=self._lock)
+            try:
+                yield
+            finally:
+                self._clear()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        while True:
+            with self._lock.open("a+") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise Busy(f"a cluster runs already in {self.path}; ./dev cluster down ends it") from None
+                if not self._is(lock.fileno()):
+                    continue  # the run before removed it in between
+                lock.truncate(0)
+                lock.write(str(os.getpid()))
+                lock.flush()
+                yield
+                return
+
+    def _is(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._lock.stat())
+        except FileNotFoundError:
+            self.path.mkdir(mode=0o711, exist_ok=True)
+            return False
+
+    def runner(self) -> int | None:
+        """Return the process that holds the folder; None: nobody does."""
+        try:
+            with self._lock.open() as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return int(lock.read() or 0) or None
+        except FileNotFoundError:
+            pass
+        return None
+
+    def end(self) -> bool:
+        """End the run there is, or what a killed one has left; say whether there was anything."""
+        if not self.path.exists():
+            return False
+        if (pid := self.runner()) is not None:
+            _signal(pid, signal.SIGTERM)
+            deadline = time.monotonic() + END_WITHIN_S
+            while self.runner() == pid:
+                if time.monotonic() > deadline:
+                    _signal(pid, signal.SIGKILL)
+                time.sleep(0.05)
+        if self.path.exists():
+            with self.taken():
+                pass
+        return True
+
+    def _clear(self, but: Path | None = None) -> None:
+        """End every process of the folder and remove what is in it; without an exception the folder, too."""
+        ends = time.monotonic() + _LEFT_ALONE_S
+        told: set[int] = set()
+        while left := self.processes():
+            for pid in left:
+                is_late = time.monotonic() > ends
+                if is_late or pid not in told:
+                    _signal(pid, signal.SIGKILL if is_late else signal.SIGTERM)
+            told |= left
+            time.sleep(0.02)
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry != but:
+                entry.unlink()
+        if but is None:
+            self.path.rmdir()
+
+    def processes(self) -> set[int]:
+        """Return every process, but for this one, that has a file of the folder open for writing."""
+        found = set()
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit() and int(process.name) != os.getpid() and self._writes(process):
+                found.add(int(process.name))
+        return found
+
+    def _writes(self, process: Path) -> bool:
+        with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
+            for descriptor in (process / "fd").iterdir():
+                opened = str(descriptor.readlink())
+                is_here = opened.startswith(f"{self.path}/") and opened != str(
+                    self._lock
+                )  # which others may try to get
+                if is_here and _is_for_writing(process, descriptor.name):
+                    return True
+        return False
+
+
+def _is_for_writing(process: Path, descriptor: str) -> bool:
+    flags = dict(line.split(":\t", 1) for line in (process / "fdinfo" / descriptor).read_text().splitlines()[:2])
+    return int(flags["flags"], 8) & os.O_ACCMODE != os.O_RDONLY
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)  # one that is frozen hears nothing
+        os.kill(pid, number)
