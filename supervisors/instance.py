@@ -27,6 +27,7 @@ from titan.api.operations import OPERATIONS
 from titan.api.services import PageSizes, Services
 from titan.coordination.timings import Timings
 from titan.events.contents import Contents
+from titan.events.described import described
 from titan.events.endpoint import events, schema_page
 from titan.events.hub import Hub
 from titan.events.stream import Streams
@@ -288,12 +289,13 @@ def _tree(state: State) -> Mapping[str, Any]:
 
 def _main_pages(settings: Settings, probes: Probes, state: State, metrics: Metrics) -> Pages:
     separate = bool(settings.http.admin_port)
+    more = [described(page_sizes(settings))]
     return Pages(
         probes,
         tree=partial(_tree, state) if is_loopback(settings.http.host) and not separate else None,
         metrics=None if separate else metrics.render,
-        openapi=partial(openapi_page, OPERATIONS, settings.http.base_path, page_sizes(settings)),
-        docs=partial(docs_page, OPERATIONS, settings.http.base_path),
+        openapi=partial(openapi_page, OPERATIONS, settings.http.base_path, page_sizes(settings), more=more),
+        docs=partial(docs_page, OPERATIONS, settings.http.base_path, more=more),
         event_schema=schema_page,
     )
 

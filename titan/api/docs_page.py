@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
+from typing import Any
 
 from titan.api.messages import Response
-from titan.api.openapi import QUERY, REASONS, SUCCESSES, statuses
+from titan.api.openapi import QUERY, REASONS, SUCCESSES, Addition, statuses
 from titan.api.operation import Operation
 from titan.version import __version__
 
@@ -30,8 +31,8 @@ _STYLE_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decod
 _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; frame-ancestors 'none'; base-uri 'none'"
 
 
-def docs_page(operations: Iterable[Operation], base: str = "") -> Response:
-    """Return the page; `base` is where the API is mounted."""
+def docs_page(operations: Iterable[Operation], base: str = "", *, more: Sequence[Addition] = ()) -> Response:
+    """Return the page; `base` is where the API is mounted, `more` what is served beside the operations."""
     rows = list(operations)
     built = [row for row in rows if row.handler is not None]
     missing = [row for row in rows if row.handler is None]
@@ -41,6 +42,7 @@ def docs_page(operations: Iterable[Operation], base: str = "") -> Response:
             '<meta name=viewport content="width=device-width">',
             _introduction(base),
             *(_service(name, list(group)) for name, group in groupby(built, key=lambda row: row.service)),
+            *map(_addition, more),
             _missing(missing),
             "</html>",
         ]
@@ -67,9 +69,29 @@ def _service(name: str, rows: list[Operation]) -> str:
 
 
 def _operation(row: Operation) -> str:
+    return _details(row.operation_id, row.method, row.path, row.summary) + f"{_takes(row)}{_answers(row)}</details>"
+
+
+def _details(operation_id: str, method: str, path: str, summary: str) -> str:
     return (
-        f"<details id='{escape(row.operation_id)}'><summary><b>{row.method}</b><code>{escape(row.path)}</code>"
-        f"<span>{escape(row.summary)}</span></summary>{_takes(row)}{_answers(row)}</details>"
+        f"<details id='{escape(operation_id)}'><summary><b>{escape(method)}</b><code>{escape(path)}</code>"
+        f"<span>{escape(summary)}</span></summary>"
+    )
+
+
+def _addition(addition: Addition) -> str:
+    rows = [_described(path, *each) for path, item in addition.paths.items() for each in item.items()]
+    return f"<h2>{escape(addition.title)}</h2>{''.join(rows)}"
+
+
+def _described(path: str, method: str, operation: Mapping[str, Any]) -> str:
+    takes = [(each["name"], each["description"]) for each in operation["parameters"]]
+    answers = [
+        (status, response.get("description") or REASONS[int(status)])
+        for status, response in sorted(operation["responses"].items())
+    ]
+    return _details(operation["operationId"], method.upper(), path, operation["summary"]) + (
+        f"{_table('Takes', takes)}{_table('Answers', answers)}</details>"
     )
 
 

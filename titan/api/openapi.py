@@ -3,7 +3,8 @@
 It says what is served, not what the standard knows: rows without a handler are left out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -71,17 +72,36 @@ REASONS = {
 SUCCESSES = {200: "The answer", 201: "It was created", 204: "Done; there is nothing to say", 304: "Not modified"}
 
 
-def openapi_page(operations: Iterable[Operation], base: str = "", sizes: PageSizes | None = None) -> Response:
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What is served beside the operations of the standard, in OpenAPI's own words."""
+
+    title: str
+    """Tag of all its operations."""
+    paths: Mapping[str, Any]
+    schemas: Mapping[str, Schema]
+
+
+def openapi_page(
+    operations: Iterable[Operation], base: str = "", sizes: PageSizes | None = None, *, more: Sequence[Addition] = ()
+) -> Response:
     """Answer with the document; `base` is where the API is mounted."""
-    return Response(200, orjson.dumps(document(operations, base, sizes)))
+    return Response(200, orjson.dumps(document(operations, base, sizes, more=more)))
 
 
-def document(operations: Iterable[Operation], base: str = "", sizes: PageSizes | None = None) -> dict[str, Any]:
-    """Return the document of the rows that have a handler."""
+def document(
+    operations: Iterable[Operation], base: str = "", sizes: PageSizes | None = None, *, more: Sequence[Addition] = ()
+) -> dict[str, Any]:
+    """Return the document of the rows that have a handler, and what there is more."""
     built = [operation for operation in operations if operation.handler is not None]
     paths: dict[str, dict[str, Any]] = {}
     for operation in built:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, sizes or PageSizes())
+    schemas = _schemas(built)
+    for addition in more:
+        paths |= addition.paths
+        schemas |= addition.schemas
+    tags = [*(operation.service for operation in built), *(addition.title for addition in more)]
     return {
         "openapi": "3.0.3",
         "info": {
@@ -91,9 +111,9 @@ def document(operations: Iterable[Operation], base: str = "", sizes: PageSizes |
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "servers": [{"url": base or "/"}],
-        "tags": [{"name": service} for service in dict.fromkeys(operation.service for operation in built)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(tags)],
         "paths": paths,
-        "components": {"schemas": _schemas(built), "responses": _refusals()},
+        "components": {"schemas": schemas, "responses": _refusals()},
     }
 
 

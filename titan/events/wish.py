@@ -53,7 +53,7 @@ def read_wish(
     `max_limit`: the most events of a page; None where there are no pages, but streams only.
     """
     draft = _Draft(max_limit or 0)
-    readers = _READERS if max_limit is None else _READERS | _PAGE_READERS
+    readers = READERS if max_limit is None else READERS | PAGE_READERS
     faults = []
     seen: set[str] = set()
     for name, text in query:
@@ -122,6 +122,6 @@ def _limit(draft: _Draft, text: str) -> str | None:
 
 
 _Reader = Callable[[_Draft, str], str | None]
-_READERS: dict[str, _Reader] = {"cursor": _cursor, "type": _type, "id": _id, "idShortPath": _path}
-_PAGE_READERS: dict[str, _Reader] = {"wait": _wait, "limit": _limit}
+READERS: dict[str, _Reader] = {"cursor": _cursor, "type": _type, "id": _id, "idShortPath": _path}
+PAGE_READERS: dict[str, _Reader] = {"wait": _wait, "limit": _limit}
 _REPEATABLE = frozenset({"type", "id", "idShortPath"})
