@@ -1,6 +1,7 @@
 """`titan ha check` as an operator sees it: against real stores, instances, kubectl, and against what is away."""
 
 import json
+import re
 import shutil
 import socket
 import time
@@ -8,12 +9,17 @@ import time
 import pytest
 
 from tests.cli.conftest import Titan
-from tests.ha.evidence import PODS, autoscaler, budget, deployment, ingress
+from tests.ha.evidence import PODS, deployment
 from tests.support.kubernetes_api import kubeconfig, kubernetes_api
+from tests.support.manifests import Object, rendered
 from tests.support.nginx import balancing
 from tests.support.postgres import running_server
+from tests.support.prometheus import ALERTS as SHIPPED
+from tests.support.prometheus import watching
 from tests.support.redis import running_redis
 from tests.support.server import free_port, serving
+from tests.support.waiting import wait_until
+from titan.ha.watching import ALERTS
 
 TIMEOUT = ("--timeout", "3")
 with_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl here")
@@ -105,16 +111,42 @@ def test_what_never_answers_holds_nobody_up(titan, monkeypatch, tmp_path):
     assert {name for name, item in items.items() if item["verdict"] == "fail"} == {"instances", "balancer"}
 
 
+def test_a_prometheus_with_the_shipped_alerts(titan, tmp_path):
+    with (
+        serving(tmp_path / "a") as server,
+        watching(tmp_path / "prometheus", [server.port, 1], every_s=1) as prometheus,
+    ):
+        wait_until(lambda: prometheus.up() == 1, within_s=20, what="an instance that is asked")
+        items = checked(titan, "--prometheus", prometheus.url)
+        assert items["alerts"][0] == "fail"
+        assert f"{len(ALERTS)} alerts in group titan-ha; 1 of 2 targets up | see why 127.0.0.1:1" in items["alerts"][1]
+        assert items["runbook"] == ("pass", f"each of the {len(ALERTS)} loaded alerts names its page (runbook_url) | ")
+        assert checked(titan, "--prometheus", server.url)["alerts"][0] == "cannot tell"
+
+
+def test_the_alerts_that_are_asked_for_are_those_that_are_shipped():
+    assert re.findall(r"- alert: (\w+)", SHIPPED.read_text()) == list(ALERTS)
+
+
+def deployed(document: Object) -> Object:
+    """Fill in what the API and the autoscaler do."""
+    if document["kind"] != "Deployment":
+        return document
+    return {**document, "spec": {**document["spec"], "replicas": 3}}
+
+
 @with_kubectl
 def test_a_namespace_by_kubectl(titan, postgres, database, monkeypatch, tmp_path):
-    documents = [deployment(), budget(), autoscaler(2), ingress(), *PODS]
-    with kubernetes_api(tmp_path, documents) as config:
+    with kubernetes_api(tmp_path, [*map(deployed, rendered()), *PODS]) as config:
         monkeypatch.setenv("KUBECONFIG", str(config))
         items = checked(titan, "--namespace", "twins")
         assert items["balancer"][0] == "pass"
-        assert items["disruption-budget"] == ("pass", "titan-aas-pdb keeps 2 of 3 pods, disruptions allowed now: 1 | ")
+        assert items["disruption-budget"] == (
+            "pass",
+            "titan-aas-pdb keeps 2 of 3 pods, disruptions allowed now: unknown | ",
+        )
         assert items["anti-affinity"] == ("pass", "the rule is there; 3 pods run on 3 nodes | ")
-        assert "3 instances x 22 connections" in items["connections"][1]
+        assert "13 instances x 22 connections" in items["connections"][1]
 
 
 @with_kubectl

@@ -101,7 +101,7 @@ def watcher(
 STANDBY = Standby("pg-2", "streaming", "async", 0, 0.1)
 DATABASE = Standing(
     version=16,
-    max_connections=250,
+    max_connections=300,
     reserved_connections=3,
     standbys=(STANDBY,),
     instances=("titan-1", "titan-2", "titan-3"),

@@ -1,10 +1,9 @@
 """Items about Kubernetes: pure functions of the documents that its API gave."""
 
-import math
 from collections.abc import Mapping
 
 from titan.ha.evidence import Cluster, Document, Evidence, Unknown
-from titan.ha.reading import rows, text, value
+from titan.ha.reading import rows, share, text, value
 from titan.ha.verdict import Answer, cannot_tell, fails, passes
 
 NAME = "titan-aas"
@@ -73,14 +72,8 @@ def _kept(budget: Document, replicas: int) -> int:
     """Return how many pods it keeps; Kubernetes rounds both percentages up."""
     least = text(budget, "spec", "minAvailable")
     if least:
-        return _share(least, replicas)
-    return max(0, replicas - _share(text(budget, "spec", "maxUnavailable"), replicas))
-
-
-def _share(amount: str, of: int) -> int:
-    if amount.endswith("%") and amount[:-1].isdecimal():
-        return math.ceil(of * int(amount[:-1]) / 100)
-    return int(amount) if amount.isdecimal() else 0
+        return share(least, replicas)
+    return max(0, replicas - share(text(budget, "spec", "maxUnavailable"), replicas))
 
 
 def anti_affinity(evidence: Evidence) -> Answer:

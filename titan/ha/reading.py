@@ -1,5 +1,6 @@
 """Reading decoded JSON from elsewhere, of which nothing is sure."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,3 +27,10 @@ def rows(document: object, *path: str | int) -> list[Any]:
     """Return a list at a place, an empty one where there is none."""
     found = value(document, *path)
     return found if isinstance(found, list) else []
+
+
+def share(amount: str, of: int) -> int:
+    """Return a number, or a percentage of another one, rounded up; 0 where it is neither."""
+    if amount.endswith("%") and amount[:-1].isdecimal():
+        return math.ceil(of * int(amount[:-1]) / 100)
+    return int(amount) if amount.isdecimal() else 0

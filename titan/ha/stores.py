@@ -1,11 +1,10 @@
 """Items about instances, PostgreSQL and Redis: pure functions of the evidence."""
 
-import math
 from collections.abc import Sequence
 
 from titan.ha.cluster import deployment_of, hpa_of
 from titan.ha.evidence import Embedded, Evidence, NoRedis, Unknown
-from titan.ha.reading import text
+from titan.ha.reading import share, text
 from titan.ha.verdict import Answer, cannot_tell, fails, passes
 from titan.ha.watching import targets_up
 from titan.redis.standing import Clustered, Single, Watched
@@ -14,6 +13,8 @@ from titan.store.postgres.standing import Standby, Standing
 LEAST_INSTANCES = 3
 LEAST_SENTINELS = 3
 LEAST_MASTERS = 3
+STILL_STOPPING = 2
+"""Pods of a rolling update that have not given their connections back yet when the next one is ready."""
 BESIDE_THE_POOL = 2
 """Connections of an instance that are not its pool's: one watches the server, one follows what changes."""
 
@@ -156,7 +157,7 @@ def connections(evidence: Evidence) -> Answer:
 
 
 def _most_instances(evidence: Evidence) -> int | Unknown:
-    """Return how many there may be at the same time: a rolling update begins the new one before the old one ends."""
+    """Return how many there may be at the same time, also during a rolling update."""
     if evidence.max_instances is not None:
         return evidence.max_instances
     if isinstance(evidence.cluster, Unknown):
@@ -168,7 +169,5 @@ def _most_instances(evidence: Evidence) -> int | Unknown:
     most = text(hpa, "spec", "maxReplicas") if hpa is not None else text(deployment, "spec", "replicas")
     if not most.isdecimal():
         return Unknown("neither HPA nor Deployment says how many instances there may be")
-    surge = text(deployment, "spec", "strategy", "rollingUpdate", "maxSurge")
-    if surge.endswith("%") and surge[:-1].isdecimal():
-        return int(most) + math.ceil(int(most) * int(surge[:-1]) / 100)
-    return int(most) + (int(surge) if surge.isdecimal() else 0)
+    surge = share(text(deployment, "spec", "strategy", "rollingUpdate", "maxSurge"), int(most))
+    return int(most) + surge + (STILL_STOPPING if surge else 0)

@@ -6,8 +6,17 @@ from titan.ha.verdict import Answer, cannot_tell, fails, passes
 
 JOB = "titan-aas"
 GROUP = "titan-ha"
-ALERTS = ("TitanInstanceDown", "TitanNoLeader", "TitanDatabaseConnectionsLow")
-"""Those that the guide names; a test holds them against `deploy/prometheus`."""
+ALERTS = (
+    "TitanInstanceDown",
+    "TitanNoLeader",
+    "TitanDatabaseConnectionsLow",
+    "TitanErrorRateHigh",
+    "TitanRedisConnectionsHigh",
+    "TitanDependencyDown",
+    "TitanLeaderTaskStale",
+    "TitanActorRestarts",
+)
+"""Those of `deploy/prometheus/alerts/ha.yml`, the guide's first; a test compares."""
 
 _GIVE_URL = "give --prometheus URL"
 _LOAD = "load deploy/prometheus/alerts/ha.yml and scrape every instance as job titan-aas"
