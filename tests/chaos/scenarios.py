@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from tests.chaos import faults, redis_faults, rollout, rooted, told
+from tests.chaos.alarms import ALARMS
 from tests.chaos.controls import CONTROLS, Control, missed
 from tests.chaos.installation import Installation, installed
 from tests.chaos.leaders import GUIDE, HITS, SUB_SECOND
@@ -213,6 +214,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         lasts=False,
     ),
     "events": told.Told(),
+    **{f"alerts-{name}": alarm for name, alarm in ALARMS.items()},
     "any": Faulty(
         "any of these, one after the other", plain, _alone, lambda _, rng: [rng.choice(_ANY)() for _ in range(3)]
     ),
