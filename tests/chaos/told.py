@@ -28,6 +28,8 @@ DOCUMENTS = 40
 BETWEEN_S = (3.0, 8.0)
 WITHIN_S = 480.0
 HEARD_WITHIN_S = 30.0
+WAYS = 6
+"""In which `hurt` hurts."""
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ class Told:
             began = time.monotonic()
             while len(followed_by.writers.acknowledged) < self.events and time.monotonic() - began < WITHIN_S:
                 time.sleep(rng.uniform(*BETWEEN_S))
-                hurt(here, redis, rng.randrange(4))
+                hurt(here, redis, rng.randrange(WAYS))
         return followed_by.judge(self.title, seed, wanted=self.events)
 
 
@@ -99,7 +101,7 @@ def cursor_now(here: Installation) -> str:
 
 
 def hurt(here: Installation, redis: RedisServer, which: int) -> None:
-    """Kill something, and bring it back: one of the instances, PostgreSQL, or Redis."""
+    """Kill an instance, PostgreSQL or Redis, and bring it back; or restart an instance in order."""
     match which:
         case 0 | 1 as number:
             here.instances[number].kill()
@@ -108,6 +110,9 @@ def hurt(here: Installation, redis: RedisServer, which: int) -> None:
         case 2:
             here.postgres.kill()
             here.postgres.start()
+        case 3 | 4:
+            here.instances[which - 3].stop()
+            here.restart_instance(which - 3).wait_ready()
         case _:
             redis.restart()
 

@@ -1,7 +1,8 @@
-"""Clients follow events while what tells them is killed: both instances in turn, PostgreSQL, Redis."""
+"""Clients follow events while what tells them is killed or restarted: both instances in turn, PostgreSQL, Redis."""
 
 from tests.chaos.redis_rigs import with_redis
-from tests.chaos.told import followed, hurt
+from tests.chaos.told import WAYS, followed, hurt
+from tests.support.tireless import Tireless, TirelessSocket
 from tests.support.waiting import wait_until
 
 ENOUGH = 40
@@ -11,11 +12,13 @@ ENOUGH = 40
 def test_no_event_is_lost_whatever_is_killed(tmp_path):
     with with_redis(tmp_path) as rig:
         with followed(rig.installation, seed=1) as work:
-            for which in range(4):
+            for which in range(WAYS):
                 enough = len(work.writers.acknowledged) + ENOUGH
                 wait_until(lambda: len(work.writers.acknowledged) >= enough, within_s=30, what="more writes")  # noqa: B023
                 hurt(rig.installation, rig.redis, which)
             enough = len(work.writers.acknowledged) + ENOUGH
             wait_until(lambda: len(work.writers.acknowledged) >= enough, within_s=30, what="writes after it all")
-        report = work.judge("events", 1, wanted=5 * ENOUGH)
+        report = work.judge("events", 1, wanted=(WAYS + 1) * ENOUGH)
     assert report.findings == []
+    for kind in (Tireless, TirelessSocket):
+        assert "leaving" in {reason for each in work.followers if type(each) is kind for reason in each.farewells}

@@ -25,6 +25,8 @@ class Tireless:
         """Id, subject and revision of each event, in order of arrival."""
         self.refused: list[str] = []
         """Answers that mean that events were lost."""
+        self.farewells: list[str] = []
+        """Why streams were ended that the server ended in order."""
         self.streams = 0
         self._urls = urls
         self._cursor = cursor
@@ -103,7 +105,9 @@ class Tireless:
                 self._cursor = cursor  # the block is whole: what it told was taken in
             elif name == b"event":
                 is_end = True
-            elif name == b"data" and not is_end:
+            elif name == b"data" and is_end:
+                self.farewells.append(json.loads(value)["reason"])
+            elif name == b"data":
                 self._hear(json.loads(value))
 
 
@@ -130,4 +134,6 @@ class TirelessSocket(Tireless):
             message = json.loads(connection.recv(timeout=SILENCE_S))
             if "specversion" in message:
                 self._hear(message)
+            elif "reason" in message:
+                self.farewells.append(message["reason"])
             self._cursor = message["cursor"]

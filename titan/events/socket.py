@@ -28,11 +28,12 @@ class Close:
     """How a WebSocket ends from our side."""
 
     code: int | None
+    """None: the client gave none, and gets none."""
     reason: str = ""
 
 
-GONE = Close(None)
-"""There is nobody to say it to."""
+GONE = None
+"""In the place of a `Close`: there is nobody to say it to."""
 
 
 def text_frame(text: bytes) -> bytes:
@@ -55,16 +56,16 @@ class Socket:
         """Send whole frames."""
         await self._wire.send(frames)
 
-    async def close(self, close: Close) -> None:
+    async def close(self, close: Close | None) -> None:
         """Say the end; where nobody is there to hear it, cut the connection."""
-        if close is GONE:
+        if close is None:
             self._wire.abort()
             return
         await self._wire.send(
             self._protocol.send(CloseConnection(close.code or CloseReason.NO_STATUS_RCVD, close.reason))
         )
 
-    async def listen(self) -> Close:
+    async def listen(self) -> Close | None:
         """Read and drop what the client sends, answer its pings; return when it leaves or sends what it may not."""
         while data := await self._wire.receive():
             self._received += len(data)
@@ -88,7 +89,7 @@ class Socket:
                 await self._wire.send(pongs)
         return GONE
 
-    async def watch(self) -> Close:
+    async def watch(self) -> Close | None:
         """Ping; return when the client does not answer."""
         while True:
             await trio.sleep(self._ping_s)

@@ -74,11 +74,11 @@ class _Telling:
                     return Close(CODES[reason], reason)
 
 
-async def _first_of(*ways: Callable[[], Awaitable[Close]]) -> Close:
+async def _first_of(*ways: Callable[[], Awaitable[Close | None]]) -> Close | None:
     """Run them all; return what the first to end says."""
-    said: list[Close] = []
+    said: list[Close | None] = []
 
-    async def run(way: Callable[[], Awaitable[Close]]) -> None:
+    async def run(way: Callable[[], Awaitable[Close | None]]) -> None:
         said.append(await way())
         nursery.cancel_scope.cancel()
 
