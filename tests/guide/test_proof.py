@@ -81,6 +81,20 @@ def test_the_guide_is_cut_into_all_that_it_says():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    text = page.read_text()
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-        assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for name, anchor in re.findall(r"\]\(([^)#: ]*)(?:#([^) ]*))?\)", page.read_text()):
+        target = page.parent / name if name else page
+        assert target.exists(), f"{page.name}: {name}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {name}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a heading can be linked by."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
+
+
+def test_every_word_of_the_guide_in_code_is_in_ours():
+    ours = " ".join(path.read_text() for path in [ROOT / "deploy/ha-guidance.md", *(ROOT / "deploy/runbook").glob("*")])
+    ours = ours.replace(" -h $REDIS_HOST", "")
+    guide = re.sub(r"```.*?```", "", shared(GUIDE).read_text(), flags=re.DOTALL)
+    assert [word for word in re.findall(r"`([^`]+)`", guide) if word not in ours] == []

@@ -43,13 +43,13 @@ def budget(selector: object = None, **spec: Any) -> dict[str, Any]:
     }
 
 
-def autoscaler(most: int = 10) -> dict[str, Any]:
+def autoscaler(most: int = 10, least: int | None = 3) -> dict[str, Any]:
     """Return the autoscaler."""
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "titan-aas"}
     return {
         "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": "titan-aas"},
-        "spec": {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": most},
+        "spec": {"scaleTargetRef": target, "minReplicas": least, "maxReplicas": most},
     }
 
 

@@ -57,6 +57,8 @@ PASSES = [
     ("instances", {"database": AWAY}, "up in Prometheus"),
     ("replication", {}, "pg-2 streaming (async, 0 bytes behind, 0.1 s late)"),
     ("replication", on(standbys=(STANDBY, replace(STANDBY, state="backup"))), "streaming"),
+    ("replication", on(standbys=(STANDBY, replace(STANDBY, lag_s=3600.0))), "3600.0 s late"),
+    ("replication", on(standbys=(replace(STANDBY, lag_s=None),)), "streaming"),
     ("redis", {}, "3 Sentinels with quorum 2, 2 replicas well"),
     ("redis", {"redis": CLUSTER}, "cluster ok, 3 masters"),
     ("balancer", {}, "the Ingress names /health/live"),
@@ -91,6 +93,10 @@ FAILS = [
     ("replication", on(standbys=()), "no standby", "pg_basebackup"),
     ("replication", on(standbys=(replace(STANDBY, state="catchup"),)), "catchup", "log"),
     ("replication", {"database": Embedded()}, "embedded", "DATABASE_URL"),
+    ("replication", on(standbys=(replace(STANDBY, behind_bytes=None),)), "replays nothing", "archive"),
+    ("replication", on(standbys=(replace(STANDBY, lag_s=61.0),)), "61.0 s late", "holds up"),
+    ("instances", of(deployment(), autoscaler(least=2)), "down to 2", "minReplicas"),
+    ("instances", of(deployment(), autoscaler(least=None)), "down to 1", "minReplicas"),
     ("redis", {"redis": NoRedis()}, "REDIS_URL", "Sentinels"),
     ("redis", {"redis": Single(1)}, "one server (1 replicas", "sentinelMaster"),
     ("redis", {"redis": replace(REDIS, sentinels=2)}, "2 Sentinels", "at least three"),
@@ -186,7 +192,9 @@ def test_a_surge_in_percent_is_rounded_up_as_kubernetes_does():
     assert "15 instances" in answer("connections", **of(surging, autoscaler(10))).reason
 
 
+ODD = {"replicas": "many", "minAvailable": "x%", "maxReplicas": -1, "minReplicas": "few", "strategy": []}
 GARBAGE: list[Any] = [
+    ODD,
     None,
     0,
     "",

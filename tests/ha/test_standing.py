@@ -1,9 +1,15 @@
 """What real servers say of themselves: PostgreSQL with a standby and without, Redis alone, watched and as a cluster."""
 
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.pgbouncer import running_pgbouncer
 from tests.support.postgres import running_server
+from tests.support.postgres_programs import as_postgres, make_folder, programs
 from tests.support.redis import running_redis
 from tests.support.redis_cluster import cluster
 from tests.support.redis_sentinel import sentinels
@@ -15,6 +21,17 @@ from titan.redis.url import parse as parse_redis
 from titan.store.contract import StoreUnavailable
 from titan.store.postgres.standing import Standing, standing
 from titan.store.postgres.url import named, parse
+
+
+@contextlib.contextmanager
+def running(program: str, *words: str) -> Iterator[None]:
+    """Run one of PostgreSQL's programs for the time of the block."""
+    process = subprocess.Popen([programs() / program, *words], cwd="/", stdout=subprocess.DEVNULL, **as_postgres())
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def of_database(url: str) -> Standing:
@@ -48,6 +65,26 @@ def test_a_primary_and_its_standby_as_they_come_and_go():
         with pytest.raises(StoreUnavailable, match=r"within 0\.5 s"):
             standing(parse(server.url()), within_s=0.5)
         server.thaw()
+
+
+def test_an_archive_of_the_log_and_a_subscriber_are_no_standbys(tmp_path_factory):
+    with running_server(wal_level="logical") as server, contextlib.ExitStack() as stack:
+        server.psql("GRANT pg_monitor TO titan")
+        address = ["-h", server.host, "-p", str(server.port), "-U", "postgres"]
+        folder = make_folder()
+        stack.callback(shutil.rmtree, folder)
+        stack.enter_context(running("pg_receivewal", *address, "-D", str(folder)))
+        wait_until(lambda: any(one.state == "streaming" for one in of_database(server.url()).standbys))
+        [archive] = of_database(server.url()).standbys
+        assert archive.behind_bytes is None
+        slot = ["--slot", "s", "-d", "postgres", "-f", "-"]
+        server.psql("CREATE PUBLICATION p FOR ALL TABLES")
+        server.psql("SELECT pg_create_logical_replication_slot('s', 'pgoutput')")
+        options = ["-o", "proto_version=1", "-o", "publication_names=p"]
+        stack.enter_context(running("pg_recvlogical", *address, *slot, "--start", *options))
+        senders = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        wait_until(lambda: server.psql(senders) == "2")
+        assert of_database(server.url()).standbys == (archive,)
 
 
 def test_through_a_pooler_nobody_tells_instances_apart(postgres):

@@ -61,7 +61,7 @@ def disruption_budget(evidence: Evidence) -> Answer:
         return fails(f"no PodDisruptionBudget {DISRUPTION_BUDGET} in {cluster.namespace}", _APPLY)
     if not _selects(value(budget, "spec", "selector"), _pod_labels(deployment)):
         return fails(f"{DISRUPTION_BUDGET} does not select the pods of {NAME}", f"its selector must be app: {NAME}")
-    wanted = int(text(deployment, "spec", "replicas") or 0)
+    wanted = share(text(deployment, "spec", "replicas"), 0)
     kept = _kept(budget, wanted)
     allowed = text(budget, "status", "disruptionsAllowed") or "unknown"
     reason = f"{DISRUPTION_BUDGET} keeps {kept} of {wanted} pods, disruptions allowed now: {allowed}"

@@ -11,6 +11,8 @@ from titan.redis.standing import Clustered, Single, Watched
 from titan.store.postgres.standing import Standby, Standing
 
 LEAST_INSTANCES = 3
+LATE_S = 60.0
+"""A standby that replays later than this is not one to fail over to."""
 LEAST_SENTINELS = 3
 LEAST_MASTERS = 3
 STILL_STOPPING = 2
@@ -23,7 +25,24 @@ _NAME_PLACES = "name the instances with --url (once for each), or --prometheus U
 
 
 def instances(evidence: Evidence) -> Answer:
-    """Count by the URLs that were given, else by the database, else by Prometheus: by the first that can tell."""
+    """Count by the URLs that were given, else by the database, else by Prometheus: by the first that can tell.
+
+    An autoscaler that may go below the minimum fails it, however many there are now.
+    """
+    least = _least_by_autoscaler(evidence)
+    if least < LEAST_INSTANCES:
+        return fails(f"the autoscaler may go down to {least}", "set minReplicas to 3")
+    return _counted(evidence)
+
+
+def _least_by_autoscaler(evidence: Evidence) -> int:
+    hpa = None if isinstance(evidence.cluster, Unknown) else hpa_of(evidence.cluster)
+    if hpa is None:
+        return LEAST_INSTANCES
+    return share(text(hpa, "spec", "minReplicas") or "1", 0)  # Kubernetes' own default
+
+
+def _counted(evidence: Evidence) -> Answer:
     if evidence.instances:
         serving = [asked.url for asked in evidence.instances if asked.serves]
         others = [f"{asked.url} {asked.said}" for asked in evidence.instances if not asked.serves]
@@ -63,13 +82,17 @@ def replication(evidence: Evidence) -> Answer:
             f"{len(database.standbys)} standbys are connected; this user may not see how they are",
             "GRANT pg_monitor TO the user of DATABASE_URL",
         )
-    streaming = [standby for standby in database.standbys if standby.state == "streaming"]
     reason = ", ".join(map(_standby, database.standbys))
-    return passes(reason) if streaming else fails(reason, "see in the standby's log why it does not stream")
+    replaying = [one for one in database.standbys if one.state == "streaming" and one.behind_bytes is not None]
+    if not replaying:
+        return fails(reason, "see in the standby's log why it does not stream; an archive of the log is no standby")
+    if all((standby.lag_s or 0) > LATE_S for standby in replaying):
+        return fails(reason, "see what holds up its replay: a pause, a long query there, a slow disk or network")
+    return passes(reason)
 
 
 def _standby(standby: Standby) -> str:
-    behind = "" if standby.behind_bytes is None else f", {standby.behind_bytes:,} bytes behind"
+    behind = ", replays nothing" if standby.behind_bytes is None else f", {standby.behind_bytes:,} bytes behind"
     late = "" if standby.lag_s is None else f", {standby.lag_s:.1f} s late"
     return f"{standby.name or 'a standby'} {standby.state} ({standby.sync_state}{behind}{late})"
 

@@ -21,7 +21,9 @@ _STANDBYS = """
 SELECT application_name AS name, state, sync_state,
        (pg_current_wal_lsn() - replay_lsn)::bigint AS behind_bytes,
        extract(epoch FROM replay_lag)::float8 AS lag_s
-FROM pg_stat_replication ORDER BY application_name, pid
+FROM pg_stat_replication r
+WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
+ORDER BY application_name, pid
 """
 _INSTANCES = """
 SELECT DISTINCT application_name AS name FROM pg_stat_activity
@@ -32,13 +34,14 @@ ORDER BY name
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """One row of pg_stat_replication."""
+    """One row of pg_stat_replication; subscribers of single tables (logical replication) are left out."""
 
     name: str | None
     state: str | None
     """`streaming` where all is well; None: this user may not know."""
     sync_state: str | None
     behind_bytes: int | None
+    """None: it replays nothing, as an archive of the log does; or this user may not know."""
     lag_s: float | None
     """How late it replays; None where it is idle or unknown."""
 
