@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,5 +103,8 @@ def _pack(launcher: Path, tree: Path, output: Path) -> None:
         whole.update("".join(lines).encode())
         index = f"{__version__}-{whole.hexdigest()[:12]}\n{''.join(lines)}".encode()
         at = file.tell()
-        file.write(index + struct.pack("=8sQQ", MAGIC, at, len(index)))
+        file.write(index)
+    with output.open("r+b") as file:
+        checksum = zlib.crc32(file.read())
+        file.write(struct.pack("=8sQQQ", MAGIC, at, len(index), checksum))
     output.chmod(0o755)

@@ -102,7 +102,10 @@ def _packages(lock: Path, app: Path) -> Iterator[Path]:
     Licences go where those of Python and of the libraries go: lib/python3N.zip is nothing that people read in.
     """
     for requirement in locked(lock):
-        distribution = metadata.distribution(requirement.name)
+        try:
+            distribution = metadata.distribution(requirement.name)
+        except metadata.PackageNotFoundError:
+            raise CannotBuild(f"{requirement} is locked, but not installed") from None
         if not requirement.specifier.contains(distribution.version, prereleases=True):
             raise CannotBuild(f"{requirement} is locked, but {distribution.version} is installed")
         for file in distribution.files or ():

@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define DEFAULT_STATE "titan-data"
 #define PROGRAM "program"
 #define LOCK "lock"
 #define PARTIAL ".unpacking"
@@ -42,11 +43,13 @@ extern char **environ;
 struct footer {
     char magic[8];
     uint64_t index_at, index_size;
+    uint64_t crc32; /* of everything before the footer */
 };
 
 struct payload {
     const char *base;
-    const char *index, *end; /* the lines behind the name */
+    const char *index, *end; /* the lines behind the name; the end is that of what the checksum is about */
+    uint64_t crc32;
     char *buffer;            /* room for the largest file */
     char name[128];
 };
@@ -128,6 +131,7 @@ static struct payload load_payload(void) {
     if (memcmp(footer.magic, "TITANBIN", 8) != 0 || footer.index_at > size ||
         footer.index_size != size - sizeof footer - footer.index_at)
         die(DAMAGED_FILE);
+    payload.crc32 = footer.crc32;
     payload.index = payload.base + footer.index_at;
     payload.end = payload.index + footer.index_size;
     const char *line_end = memchr(payload.index, '\n', footer.index_size);
@@ -138,6 +142,19 @@ static struct payload load_payload(void) {
     payload.index = line_end + 1;
     make_buffer(&payload);
     return payload;
+}
+
+/* The checksum of zip and gzip. Asked for before anything is written, not at each start. */
+static bool is_as_built(const struct payload *payload) {
+    uint32_t table[256], crc = UINT32_MAX;
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int bit = 0; bit < 8; bit++)
+            table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0xEDB88320u : 0);
+    }
+    for (const char *at = payload->base; at < payload->end; at++)
+        crc = crc >> 8 ^ table[(crc ^ (uint8_t)*at) & 255];
+    return (crc ^ UINT32_MAX) == payload->crc32;
 }
 
 /* A length of LZ4: what the token has no room for follows in bytes, the last of which is not 255. */
@@ -193,8 +210,11 @@ static const char *contents_of(const struct payload *payload, const struct entry
 
 /* ---- the state folder ---- */
 
-/* As the settings read them: the variables, systemd's first folder, the default; empty counts as not set. */
-static char *wanted_state_folder(void) {
+/* As the settings read them: the variables, systemd's first folder, the default; empty counts as not set.
+ *
+ * A command that was given nothing of these, and is not where a server keeps its state, leaves none in that place.
+ */
+static char *wanted_state_folder(bool is_server) {
     const char *names[] = {"TITAN_DATA_DIR", "TITAN_DATABASE__DATA_DIR", "STATE_DIRECTORY"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *given = getenv(names[i]);
@@ -202,7 +222,11 @@ static char *wanted_state_folder(void) {
         if (length > 0)
             return strndup(given, length);
     }
-    return strdup("titan-data");
+    const char *home = getenv("HOME");
+    char *cache = NULL;
+    if (is_server || home == NULL || *home != '/' || access(DEFAULT_STATE, F_OK) == 0)
+        return strdup(DEFAULT_STATE);
+    return asprintf(&cache, "%s/.cache/titan-aas", home) < 0 ? NULL : cache;
 }
 
 static void make_folders(char *path) {
@@ -232,8 +256,10 @@ static void refuse_foreign(int fd, const char *path, mode_t not_allowed) {
         die("%s can be written by others: chmod go-w it, for this program runs from there", path);
 }
 
-static char *open_program_folder(int *fd) {
-    char *wanted = wanted_state_folder();
+static char *open_program_folder(bool is_server, int *fd) {
+    char *wanted = wanted_state_folder(is_server);
+    if (wanted == NULL)
+        die("no memory");
     make_folders(wanted);
     char *state = realpath(wanted, NULL);
     char *path = NULL;
@@ -377,6 +403,8 @@ static bool write_file(int folder, const struct payload *payload, const struct e
 
 static void unpack(int program, const char *path, const struct payload *payload) {
     char partial[sizeof payload->name + sizeof PARTIAL];
+    if (!is_as_built(payload))
+        die(DAMAGED_FILE);
     struct entry entry;
     snprintf(partial, sizeof partial, "%s" PARTIAL, payload->name);
     int folder = -1;
@@ -401,9 +429,9 @@ static void put_aside(int program, const char *path, const char *name) {
         die("cannot put %s/%s aside: %s", path, name, strerror(errno));
 }
 
-static char *unpacked(const struct payload *payload) {
+static char *unpacked(const struct payload *payload, bool is_server) {
     int program = -1;
-    char *path = open_program_folder(&program);
+    char *path = open_program_folder(is_server, &program);
     int lock = lock_program_folder(program, path);
     char *own = NULL;
     int folder = openat(program, payload->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -454,9 +482,9 @@ static void occupy_standard_descriptors(void) {
 int main(int count, char **arguments) {
     occupy_standard_descriptors();
     struct payload payload = load_payload();
-    char *folder = unpacked(&payload);
+    char *folder = unpacked(&payload, count > 1 && strcmp(arguments[1], "serve") == 0);
     char *python = NULL;
-    char **command = calloc((size_t)count + 4, sizeof *command);
+    char **command = calloc((size_t)count + 5, sizeof *command);
     if (command == NULL || asprintf(&python, "%s/bin/titan", folder) < 0)
         die("no memory");
     char *first[] = {python, "-P", "-m", "titan"};

@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, str] = {
     "rate": "what the rate limit costs a GET",
     "caches": "reads from memory and from Redis, writes seen elsewhere, a frozen Redis",
     "events": "writes told to clients of another instance, how many, what waiting clients take",
+    "binary": "size and start of the single executable",
     "telemetry": "what counting and telling a request costs; how fast commands start",
     "kernel": "what supervision costs against a bare nursery",
 }

@@ -2,12 +2,12 @@
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.bench import files, processes
 from tests.bench.figures import Figure, Run, at_most, spread
-from tests.support.server import Server
+from tests.support.server import PROGRAM, Server
 
 DOCUMENTS = 1000
 
@@ -26,10 +26,10 @@ def measure(run: Run) -> Iterator[Figure]:
         yield Figure("start", name, statistics.median(took_s), "s", at_most(target), spread(took_s))
 
 
-def first_answer_s(data_dir: Path) -> float:
+def first_answer_s(data_dir: Path, program: Sequence[str] = PROGRAM) -> float:
     """Start the server, return when it first answered a list with 200, stop it."""
     began = time.monotonic()
-    server = Server(data_dir)
+    server = Server(data_dir, program=program)
     try:
         processes.until_answer(server.port, "/submodels?limit=1")
         return time.monotonic() - began

@@ -1,15 +1,17 @@
 """How the binary unpacks itself: whole or not at all, once, sealed off, and nothing is left that nobody runs from."""
 
+import contextlib
 import fcntl
 import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.bare_root import USER, folders, own
+from tests.support.bare_root import USER, BareRoot, folders, own
 from tests.support.waiting import wait_until
 
 
@@ -87,6 +89,34 @@ def test_a_cut_file_says_that_it_is_damaged(bare):
     assert not bare.program.exists()
 
 
+def test_a_changed_byte_is_seen_before_anything_is_written(bare):
+    with (bare.path / "titan").open("r+b") as file:
+        file.seek(1_000_000)
+        byte = file.read(1)
+        file.seek(1_000_000)
+        file.write(bytes([byte[0] ^ 1]))
+    assert "fetch it again and compare its checksum" in bare.titan("--version", code=1).stderr
+    assert folders(bare) == []
+
+
+def test_a_disk_that_is_full_or_forbids_programs_is_told(built, tmp_path):
+    root = BareRoot(tmp_path, built.path)
+    with mounted(root.state, f"size=20M,mode=700,uid={USER}"):
+        assert "No space left on device" in root.titan("--version", code=1).stderr
+        assert folders(root) == []
+    with mounted(root.state, f"noexec,mode=700,uid={USER}"):
+        assert "noexec" in root.titan("--version", code=1).stderr
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 def test_a_state_folder_that_cannot_be_used_is_named_with_what_to_do(bare):
     assert "/nowhere" in (said := bare.titan("--version", code=1, TITAN_DATA_DIR="/nowhere").stderr)
     assert "TITAN_DATA_DIR names another" in said
@@ -109,17 +139,20 @@ def test_it_runs_from_no_folder_that_somebody_else_can_write(unpacked):
 
 
 def test_the_state_folder_is_found_as_the_settings_find_it(built, tmp_path):
-    def unpacks_to(**environment: str) -> str:
+    def unpacks_to(*arguments: str, **environment: str) -> str:
         folder = tmp_path / str(time.monotonic_ns())
         folder.mkdir()
         given = {name: value.format(folder) for name, value in environment.items()}
-        subprocess.run([built.path, "--version"], cwd=folder, env=given, check=True, capture_output=True)
+        subprocess.run([built.path, *arguments], cwd=folder, env=given, check=True, capture_output=True)
         [program] = folder.rglob("program")
         return str(program.relative_to(folder))
 
-    assert unpacks_to(TITAN_DATA_DIR="{}/a", STATE_DIRECTORY="{}/b") == "a/program"
-    assert unpacks_to(TITAN_DATA_DIR="", STATE_DIRECTORY="{0}/b:{0}/c") == "b/program"
-    assert unpacks_to() == "titan-data/program"
+    home = {"HOME": "{}/home"}
+    assert unpacks_to("serve", "--help", TITAN_DATA_DIR="{}/a", STATE_DIRECTORY="{}/b", **home) == "a/program"
+    assert unpacks_to("serve", "--help", TITAN_DATA_DIR="", STATE_DIRECTORY="{0}/b:{0}/c", **home) == "b/program"
+    assert unpacks_to("serve", "--help", **home) == "titan-data/program"
+    assert unpacks_to("--version") == "titan-data/program"
+    assert unpacks_to("--version", **home) == "home/.cache/titan-aas/program"  # no litter where a command is given
 
 
 def _give(folder: Path) -> None:

@@ -48,10 +48,10 @@ class BareRoot:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(library, target)
 
-    def command(self, *arguments: str, **environment: str) -> list[str]:
+    def command(self, *arguments: str, program: str = "/titan", **environment: str) -> list[str]:
         """Return the command that runs `/titan ARGUMENTS` inside, with this environment alone."""
         given = {"TITAN_DATA_DIR": STATE, **environment}
-        chroot = [_tool("chroot"), f"--userspec={USER}:{USER}", str(self.path), "/titan", *arguments]
+        chroot = [_tool("chroot"), f"--userspec={USER}:{USER}", str(self.path), program, *arguments]
         entered = [*(f"{name}={value}" for name, value in given.items()), *chroot]
         return [_tool("unshare"), "--mount", _tool("sh"), "-c", ENTER, "sh", str(self.path), str(self.state), *entered]
 
@@ -62,10 +62,14 @@ class BareRoot:
 
     def titan(self, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one command inside to its end, which must be with this exit code."""
-        command = self.command(*arguments, **environment)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
+        return _run(self.command(*arguments, **environment), code)
+
+    def python(self, source: str, *arguments: str) -> str:
+        """Have the Python that was unpacked run some source inside, as it runs ours; return what it printed."""
+        inside = f"{STATE}/program/{own(self).name}"
+        sealed = {"PYTHONHOME": inside, "PYTHONPATH": f"{inside}/app", "LD_LIBRARY_PATH": f"{inside}/lib"}
+        program = f"{inside}/bin/titan"
+        return _run(self.command("-P", "-c", source, *arguments, program=program, **sealed), 0).stdout
 
     @property
     def program(self) -> Path:
@@ -82,6 +86,12 @@ def own(root: BareRoot) -> Path:
     """Return the folder of what the binary unpacked, as seen from outside."""
     [name] = folders(root)
     return root.program / name
+
+
+def _run(command: Sequence[str], code: int) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
 
 
 def _tool(name: str) -> str:
