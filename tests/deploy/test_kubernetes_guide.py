@@ -1,13 +1,17 @@
 """Each value of the operator's guide stands in the manifests: by a table of our own, and by the guide's own YAML."""
 
+import copy
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from tests.ha.evidence import answer
 from tests.support.manifests import KUBERNETES, Object, documents, rendered, the
 from tests.support.shared import shared
+from titan.ha.evidence import Cluster
+from titan.ha.verdict import Verdict
 
 POD = "spec.template.spec"
 
@@ -89,6 +93,17 @@ def test_the_ingress_carries_the_guides_annotations(name, value):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_readme_has_the_guides_command(command):
     assert command in (KUBERNETES / "README.md").read_text()
+
+
+def test_the_checklist_is_content_with_a_namespace_of_these_objects():
+    """With what only a running cluster adds: a number of replicas, pods on nodes."""
+    deployment = copy.deepcopy(dict(the("Deployment")))
+    deployment["spec"]["replicas"] = the("HorizontalPodAutoscaler")["spec"]["minReplicas"]
+    pods = [{"kind": "Pod", "status": {"phase": "Running"}, "spec": {"nodeName": f"node-{n}"}} for n in range(3)]
+    others = [one for one in rendered() if one["kind"] != "Deployment"]
+    found = Cluster("twins", (deployment, *others, *pods))
+    for item in ("disruption-budget", "anti-affinity", "balancer", "connections"):
+        assert answer(item, cluster=found).verdict is Verdict.PASS, item
 
 
 def lacking(ours: object, theirs: object, where: str = "") -> list[str]:
