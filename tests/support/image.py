@@ -6,27 +6,32 @@ container has its own mounts and processes, no capability, and a root that is re
 Needs root.
 """
 
+import hashlib
 import os
 import posixpath
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.support.containerfile import Copy, Enter, Run, Stage, read
 from tests.support.server import ROOT
 
 CONTAINERFILE = ROOT / "deploy" / "docker" / "Containerfile"
+KEPT = ROOT / "build" / "image"
 BUILT_WITHIN_S = 240.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ETC = "passwd group hosts resolv.conf nsswitch.conf ld.so.conf ld.so.conf.d ssl pip.conf"
 # What an engine hands to RUN as well (proxies) or a builder configures (where libraries come from).
 _BUILDERS = ("PIP_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
 # Too large to copy and of no use to a server; a base image has some of them and the steps remove them.
-_LEFT_OUT = shutil.ignore_patterns("test", "tests", "idlelib", "tkinter", "turtledemo", "config-*", "site-packages")
+_LEFT_OUT = shutil.ignore_patterns(
+    "test", "tests", "idlelib", "tkinter", "turtledemo", "config-*", "site-packages", "*.opt-?.pyc"
+)
 
 
 def missing() -> str:
@@ -73,7 +78,10 @@ class Image:
 
 
 def build(folder: Path) -> Image:
-    """Carry out the Containerfile's steps; a step that fails carries its output."""
+    """Carry out the Containerfile's steps; a step that fails carries its output.
+
+    As engines do it, what a RUN makes of nothing but single files is kept for the next time: the installed libraries.
+    """
     base = _base(folder / "base")
     roots: dict[str, Path] = {}
     stages = read(CONTAINERFILE)
@@ -81,6 +89,7 @@ def build(folder: Path) -> Image:
         root = folder / stage.name
         subprocess.run(["cp", "-al", base, root], check=True)
         roots[stage.name] = root
+        made_of: list[bytes] | None = [f"{sys.version} {sys.base_prefix}".encode()]
         inside = "/"
         for step in stage.steps:
             match step:
@@ -88,9 +97,41 @@ def build(folder: Path) -> Image:
                     (root / inside.lstrip("/")).mkdir(parents=True, exist_ok=True)
                 case Copy():
                     _copy(step, root, inside, roots)
+                    made_of = _with(made_of, step)
                 case Run():
-                    _run(root, f"cd {shlex.quote(inside)} && {step.command}", stage.environment | stage.arguments)
+                    command = f"cd {shlex.quote(inside)} && {step.command}"
+                    run = partial(_run, root, command, stage.environment | stage.arguments)
+                    if made_of is None or len(made_of) == 1:
+                        run()
+                    else:
+                        made_of.append(command.encode())
+                        _kept(root, hashlib.sha256(b"\0".join(made_of)).hexdigest(), run)
     return Image(roots[stages[-1].name], stages[-1])
+
+
+def _with(made_of: list[bytes] | None, step: Copy) -> list[bytes] | None:
+    """Add what is copied; None, once folders are: they change with every commit."""
+    if made_of is None or step.stage is not None or any((ROOT / name).is_dir() for name in step.sources):
+        return None
+    return [*made_of, *((ROOT / name).read_bytes() for name in step.sources)]
+
+
+def _kept(root: Path, key: str, run: Callable[[], None]) -> None:
+    """Carry out a step, or take what it made last time of the same things; one of them is kept."""
+    kept = KEPT / key
+    if kept.is_dir():
+        shutil.rmtree(root)
+        subprocess.run(["cp", "-a", kept, root], check=True)
+        return
+    try:
+        run()
+    except AssertionError:  # most of it is done by the package index, which is not what is tested: once more
+        run()
+    shutil.rmtree(KEPT, ignore_errors=True)
+    KEPT.mkdir(parents=True)
+    half = KEPT / "half"
+    subprocess.run(["cp", "-a", root, half], check=True)
+    half.rename(kept)
 
 
 def _base(root: Path) -> Path:
