@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.cli.conftest import Titan
+from tests.cluster.topology import guided
 from tests.ha.evidence import PODS, deployment
 from tests.support.kubernetes_api import kubeconfig, kubernetes_api
 from tests.support.manifests import Object, rendered
@@ -111,17 +112,27 @@ def test_what_never_answers_holds_nobody_up(titan, monkeypatch, tmp_path):
     assert {name for name, item in items.items() if item["verdict"] == "fail"} == {"instances", "balancer"}
 
 
-def test_a_prometheus_with_the_shipped_alerts(titan, tmp_path):
-    with (
-        serving(tmp_path / "a") as server,
-        watching(tmp_path / "prometheus", [server.port, 1], every_s=1) as prometheus,
-    ):
-        wait_until(lambda: prometheus.up() == 1, within_s=20, what="an instance that is asked")
-        items = checked(titan, "--prometheus", prometheus.url)
-        assert items["alerts"][0] == "fail"
-        assert f"{len(ALERTS)} alerts in group titan-ha; 1 of 2 targets up | see why 127.0.0.1:1" in items["alerts"][1]
-        assert items["runbook"] == ("pass", f"each of the {len(ALERTS)} loaded alerts names its page (runbook_url) | ")
-        assert checked(titan, "--prometheus", server.url)["alerts"][0] == "cannot tell"
+def test_on_the_guides_drawing_all_passes_that_can_be_told(titan, monkeypatch, tmp_path):
+    with guided(tmp_path) as made:
+        here, ports = made.installation, [instance.port for instance in made.instances]
+        here.postgres.psql("GRANT pg_monitor TO titan")
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            monkeypatch.setenv(name, here.settings[name])
+        with watching(tmp_path / "watching", ports, every_s=1) as prometheus:
+            wait_until(lambda: prometheus.up() == 3, within_s=20, what="three instances that are asked")
+            asked = ("--balancer", made.url, "--prometheus", prometheus.url, "--max-replicas", "3")
+            items = checked(titan, *asked, code=0)
+            untold = {name for name, verdict in verdicts(items).items() if verdict != "pass"}
+            assert untold == {"disruption-budget", "anti-affinity", "recovery"}
+            assert f"{len(ALERTS)} alerts in group titan-ha; 3 of 3 targets up" in items["alerts"][1]
+            assert "streaming (async" in items["replication"][1]
+
+            made.instances[2].kill()
+            wait_until(lambda: prometheus.up() == 2, within_s=20, what="an instance that does not answer")
+            items = checked(titan, *asked)
+            failed = {name for name, verdict in verdicts(items).items() if verdict == "fail"}
+            assert failed == {"instances", "alerts"}
+            assert f"see why 127.0.0.1:{ports[2]} cannot be scraped" in items["alerts"][1]
 
 
 def test_the_alerts_that_are_asked_for_are_those_that_are_shipped():
@@ -159,10 +170,13 @@ def test_a_kind_that_may_not_be_read_is_a_reason(titan, monkeypatch, tmp_path):
 
 
 @with_kubectl
-def test_a_titan_on_kubectls_default_address_is_no_cluster(titan, data_dir, tmp_path, monkeypatch):
-    with serving(tmp_path / "a") as server:
+def test_a_titan_is_no_cluster_and_no_prometheus(titan, data_dir, tmp_path, monkeypatch):
+    """It listens on 8080, where kubectl without a configuration asks."""
+    with serving(data_dir) as server:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, server.url)))
-        assert checked(titan)["anti-affinity"][0] == "cannot tell"
+        items = checked(titan, "--prometheus", server.url)
+    assert verdicts(items)["anti-affinity"] == verdicts(items)["alerts"] == "cannot tell"
+    assert "answered 404, not like a Prometheus" in items["alerts"][1]
 
 
 def test_without_kubectl(titan, monkeypatch, tmp_path):
