@@ -33,6 +33,7 @@ SECTIONS: Mapping[str, str] = {
     "caches": "reads from memory and from Redis, writes seen elsewhere, a frozen Redis",
     "events": "writes told to clients of another instance, how many, what waiting clients take",
     "binary": "size and start of the single executable",
+    "leader": "what standing for a role and a fence cost",
     "telemetry": "what counting and telling a request costs; how fast commands start",
     "kernel": "what supervision costs against a bare nursery",
 }

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.chaos.company import Pace, company
 from tests.chaos.installation import Installation
-from tests.chaos.leaders import HITS, Pace, company, frozen_before_its_effect, play_hit
+from tests.chaos.leader_faults import HITS, frozen_before_its_effect, play_hit
 from tests.chaos.round import Report
 
 

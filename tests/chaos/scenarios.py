@@ -10,9 +10,10 @@ from typing import Generic, Protocol, TypeVar
 
 from tests.chaos import faults, redis_faults, rollout, rooted, told
 from tests.chaos.alarms import ALARMS
+from tests.chaos.company import GUIDE, SUB_SECOND
 from tests.chaos.controls import CONTROLS, Control, missed
 from tests.chaos.installation import Installation, installed
-from tests.chaos.leaders import GUIDE, HITS, SUB_SECOND
+from tests.chaos.leader_faults import HITS
 from tests.chaos.led import Led, Unfenced
 from tests.chaos.redis_rigs import with_cluster, with_redis, with_sentinels
 from tests.chaos.rigs import named, pair, plain, routed, small_data, small_log

@@ -56,13 +56,15 @@ _PAUSE_S = 0.005
 async def _count_on(session: Session, fence: Fence, holder: str, stop: Path) -> None:
     row = await session.read_row(_LAST)
     assert row is not None
-    await _moment(stop, "before")
+    _stop_if_due(stop, "before")
+    await asyncio.sleep(_PAUSE_S)
     await session.begin()
     await terms.hold(session, fence)
     await session.row(_WRITE, row["last"] + 1, fence.epoch, holder, fence.role)
     if _is_due(stop, "within"):
         await session.row(_LOCK, HELD)
-    await _moment(stop, "within")
+        _stop_if_due(stop, "within")
+    await asyncio.sleep(_PAUSE_S)
     await session.commit()
 
 
@@ -74,11 +76,6 @@ def _stop_if_due(stop: Path, where: str) -> None:
     if _is_due(stop, where):
         stop.unlink()
         os.kill(os.getpid(), signal.SIGSTOP)
-
-
-async def _moment(stop: Path, where: str) -> None:
-    _stop_if_due(stop, where)
-    await asyncio.sleep(_PAUSE_S)
 
 
 async def _numbers(store: PostgresStore, holder: str, stop: Path, ctx: Context, fence: Fence) -> None:

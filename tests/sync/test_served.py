@@ -3,18 +3,21 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 import httpx
 
 from tests.support.documents import submodel
+from tests.support.leaders import QUICK, leads
 from tests.support.places import Place
 from tests.support.server import Server, clean_environment, free_port, serving
-from tests.support.stand_in import StandIn
+from tests.support.stand_in import Asked, StandIn
 from tests.support.waiting import wait_until
 from titan.model.identifiers import encode_identifier
 
 A = "urn:a"
+ROLE = "external-sync"
 
 
 def sources(url: str, **members: object) -> dict[str, str]:
@@ -104,3 +107,44 @@ def put(server: Server, document: dict[str, object]) -> None:
 
 def tag(server: Server, document_id: str) -> str:
     return httpx.get(f"{server.url}/submodels/{encode_identifier(document_id)}", trust_env=False).headers["etag"]
+
+
+def test_a_leader_killed_in_the_middle_of_a_pull_is_followed_by_one_that_goes_on(shared: Place, other: StandIn):
+    """The other server holds back its fifth page until whoever asked for it is dead."""
+    other.page_items = 5
+    documents = {f"urn:{number:02}": submodel(f"urn:{number:02}") for number in range(40)}
+    other.put("submodels", *documents.values())
+    reached, is_dead = threading.Event(), threading.Event()
+
+    def hold_back(asked: Asked) -> None:
+        if asked.query.get("cursor") == "20":
+            reached.set()
+            assert is_dead.wait(60)
+
+    other.instead = hold_back
+    settings = {**QUICK, **sources(other.url, interval_s=3600), "TITAN_LOG_FORMAT": "json"}
+    with shared.serving("a", **settings) as a, shared.serving("b", **settings) as b:
+        assert reached.wait(30)
+        leader, follower = (a, b) if leads(a, ROLE) else (b, a)
+        before = revisions(follower)
+        assert list(before) == list(documents)[:20]
+        leader.kill()
+        leader.wait()
+        other.forget()
+        is_dead.set()
+        soon(lambda: list(revisions(follower)) == list(documents), "the rest")
+        assert [asked.query.get("cursor") for asked in other.asked] == ["20", "25", "30", "35"]
+        assert {name: revisions(follower)[name] for name in before} == before
+        assert metric(follower, "created") == 20
+        assert leads(follower, ROLE)
+        begun = [json.loads(line) for line in follower.logs().splitlines() if '"task begun"' in line]
+        assert [line["resumed"] for line in begun if line["task"] == "external-sync:plant-b"] == [True]
+
+
+def revisions(server: Server) -> dict[str, str]:
+    """Return each document's entity tag, in order of creation."""
+    return {name: etag(server, name) for name in held(server)}
+
+
+def etag(server: Server, name: str) -> str:
+    return httpx.get(f"{server.url}/submodels/{encode_identifier(name)}", trust_env=False).headers["ETag"]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.chaos.leaders import HITS, SUB_SECOND, company, frozen_before_its_effect, judge, play_hit
+from tests.chaos.company import SUB_SECOND, company, judge
+from tests.chaos.leader_faults import HITS, frozen_before_its_effect, play_hit
 
 
 @pytest.fixture(scope="module")

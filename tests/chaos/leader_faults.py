@@ -1,196 +1,27 @@
-"""Leadership broken on purpose: instances that count, each behind proxies of its own, over PostgreSQL and Redis.
+"""What may happen to a leader, its lease and its ways to the servers, and how soon somebody must lead again.
 
-Their leader writes one number after the other (`tests.support.numbering`). Whatever happens to leaders, leases and
-networks, in the end every number from 1 on must be there once, and none may have been written under a term that was
-over. How long it took until somebody led again is measured where an operator sees it, in `titan_leader_status`.
+Each returns how long nobody led, None where that is not the question; the company is whole again afterwards.
 """
 
 import base64
-import contextlib
-import itertools
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import httpx
 
-from tests.chaos.rigs import QUICK_SERVER
+from tests.chaos.company import Company, Pace
 from tests.chaos.round import MOST_LAG_S
 from tests.chaos.watch import Metronome
 from tests.support.leaders import leads, wait_for_leader
-from tests.support.numbering import HELD, PROGRAM, TABLE
-from tests.support.postgres import Postgres, running_server
-from tests.support.postgres_programs import wait_for_state
-from tests.support.proxy import Proxy, proxied
-from tests.support.redis import RedisServer, running_redis
+from tests.support.numbering import HELD
+from tests.support.redis import running_redis
 from tests.support.server import Server
 from tests.support.waiting import wait_until
-from titan.store.migrations import on_postgres
-from titan.store.postgres.url import parse
 
-_databases = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """The times of an election, and what they allow."""
-
-    ttl_s: float
-    renew_s: float
-
-    @property
-    def crash_s(self) -> float:
-        """How soon a leader that is gone without a word is replaced (the guide: 30 s, and jitter)."""
-        return self.ttl_s + 0.5
-
-
-SUB_SECOND = Pace(0.9, 0.3)
-GUIDE = Pace(30, 10)
 HANDED_OVER_S = 2.0
 FROZEN_WITHIN_S = 3.5
 """How long one that froze in a transaction may hold up others: the server's time-out for such, and half a second."""
-
-
-class Member:
-    """One instance and its ways to the servers."""
-
-    def __init__(self, name: str, folder: Path, redis: Proxy, database: Proxy, settings: dict[str, str]) -> None:
-        self.name, self.redis, self.database = name, redis, database
-        self._folder, self._settings = folder, settings
-        self.stop_file = folder / f"{name}.stop"
-        self.server = self.start()
-
-    def start(self) -> Server:
-        """Start it, or start it again."""
-        own = {"TITAN_INSTANCE_ID": self.name, "NUMBERING_STOP": str(self.stop_file), "TITAN_LOG_FORMAT": "json"}
-        self.server = Server(self._folder / self.name, settings={**self._settings, **own}, program=PROGRAM)
-        return self.server
-
-    def end(self) -> None:
-        """Kill it, however it is."""
-        self.server.kill()
-        self.server.wait()
-
-    def freeze(self) -> None:
-        """SIGSTOP."""
-        os.kill(self.server.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """SIGCONT."""
-        os.kill(self.server.pid, signal.SIGCONT)
-
-    def stop_itself(self, where: str) -> None:
-        """Have it stop itself at a point of its work; return once it has."""
-        self.stop_file.write_text(where)
-        wait_for_state(self.server.pid, "T")
-
-
-@dataclass(slots=True)
-class Company:
-    """All of it."""
-
-    pace: Pace
-    postgres: Postgres
-    database: str
-    redis: RedisServer | None
-    members: list[Member] = field(default_factory=list)
-
-    @property
-    def leader(self) -> Member:
-        """Who leads, waited for."""
-        found, _ = wait_for_leader([member.server for member in self.members], within_s=self.pace.ttl_s * 2 + 10)
-        return next(member for member in self.members if member.server is found)
-
-    def others(self, than: Member) -> list[Member]:
-        """Return all but one."""
-        return [member for member in self.members if member is not than]
-
-    def taken_over(self, from_whom: Member, *, within_s: float | None = None) -> float:
-        """Wait until another one leads; return how long that took."""
-        others = [member.server for member in self.others(from_whom)]
-        return wait_for_leader(others, within_s=within_s or self.pace.ttl_s + 15)[1]
-
-    def written(self) -> int:
-        """Return how many effects there are."""
-        return int(self.postgres.psql("SELECT count(*) FROM effects", self.database))
-
-    def wait_for_work(self, more: int = 5) -> None:
-        """Return once some more effects are there."""
-        before = self.written()
-        wait_until(lambda: self.written() >= before + more, within_s=self.pace.ttl_s * 2 + 15, what="work")
-
-    def findings(self) -> list[str]:
-        """Say what is wrong with the effects, and with the processes."""
-        rows = self.postgres.psql("SELECT number, epoch, newest FROM effects ORDER BY n", self.database)
-        found = judge([(int(a), int(b), int(c)) for a, b, c in (line.split("|") for line in rows.splitlines())])
-        for member in self.members:
-            found += [f"{member.name} logged {word!r}" for word in _BAD if word in member.server.logs()]
-        return found
-
-
-_BAD = ("Traceback", "gave up")
-
-
-def judge(effects: Sequence[tuple[int, int, int]]) -> list[str]:
-    """Say what is wrong with effects: number, epoch, newest epoch when it was written; in the order of writing."""
-    numbers = sorted(number for number, _, _ in effects)
-    doubled = sorted({a for a, b in itertools.pairwise(numbers) if a == b})
-    missing = sorted(set(range(1, len(set(numbers)) + 1)) - set(numbers))
-    stale = [(number, epoch, newest) for number, epoch, newest in effects if epoch != newest]
-    return [
-        *(f"done twice: {number}" for number in doubled[:5]),
-        *(f"not done: {number}" for number in missing[:5]),
-        *(
-            f"{number} was written in term {epoch} although term {newest} had begun"
-            for number, epoch, newest in stale[:5]
-        ),
-    ]
-
-
-@contextlib.contextmanager
-def company(
-    folder: Path, pace: Pace, *, instances: int = 2, is_fenced: bool = True, has_redis: bool = True
-) -> Iterator[Company]:
-    """Have instances that stand for the role. A failing block carries their output."""
-    with contextlib.ExitStack() as closing:
-        redis = closing.enter_context(running_redis()) if has_redis else None
-        postgres = closing.enter_context(running_server(**QUICK_SERVER))
-        name = f"leaders_{next(_databases)}"
-        on_postgres.upgrade(parse(postgres.create_database(name)))
-        postgres.psql(TABLE, name)
-        here = Company(pace, postgres, name, redis)
-        for number in range(instances):
-            here.members.append(_member(here, f"titan-{number}", folder, closing, is_fenced=is_fenced))
-        try:
-            for member in here.members:
-                member.server.wait_ready()
-            yield here
-        except BaseException as error:
-            for member in here.members:
-                error.add_note(f"output of {member.name}:\n{member.server.logs()[-5000:]}")
-            raise
-
-
-def _member(here: Company, name: str, folder: Path, closing: contextlib.ExitStack, *, is_fenced: bool) -> Member:
-    database = closing.enter_context(proxied(here.postgres.port))
-    settings = {
-        "DATABASE_URL": here.postgres.url(here.database).replace(f":{here.postgres.port}/", f":{database.port}/"),
-        "TITAN_LEADERSHIP__TTL_S": str(here.pace.ttl_s),
-        "TITAN_LEADERSHIP__RENEW_S": str(here.pace.renew_s),
-        **({} if is_fenced else {"NUMBERING_UNFENCED": "1"}),
-    }
-    redis = closing.enter_context(proxied(here.redis.port if here.redis else here.postgres.port))
-    if here.redis is not None:
-        settings["REDIS_URL"] = f"redis://127.0.0.1:{redis.port}/0"
-    member = Member(name, folder, redis, database, settings)
-    closing.callback(member.end)
-    return member
-
-
-# --- what happens; each returns how long nobody led, None where that is not the question
 
 
 def killed(here: Company) -> float:
@@ -238,15 +69,18 @@ def frozen_within_its_effect(here: Company) -> float:
     other = here.others(leader)[0].server
     assert _put(other, HELD) in (201, 204)
     leader.stop_itself("within")
-    began_s = time.monotonic()
-    answers = [_put(other, HELD)]
-    while not 200 <= answers[-1] < 300 and time.monotonic() < began_s + 15:
-        answers.append(_put(other, HELD))
-    waited_s = time.monotonic() - began_s
+    with Metronome() as metronome:
+        began_s = time.monotonic()
+        answers = [_put(other, HELD)]
+        while not 200 <= answers[-1] < 300 and time.monotonic() < began_s + 15:
+            answers.append(_put(other, HELD))
+        waited_s = time.monotonic() - began_s
     took_s = here.taken_over(leader)
     here.wait_for_work()
     leader.thaw()
-    assert waited_s <= FROZEN_WITHIN_S, f"another writer waited {waited_s:.2f} s: {answers}"
+    lag_s = min(metronome.worst_s, MOST_LAG_S)
+    assert waited_s <= FROZEN_WITHIN_S + lag_s, f"another writer waited {waited_s:.2f} s: {answers}, lag {lag_s:.2f} s"
+    assert waited_s > 1, f"another writer waited {waited_s:.2f} s only: nothing was held, the round proves nothing"
     return took_s
 
 
