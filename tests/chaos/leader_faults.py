@@ -65,10 +65,19 @@ def frozen_before_its_effect(here: Company) -> float:
 
 def frozen_within_its_effect(here: Company) -> float:
     """It stops in the middle of an effect's transaction, with a document locked that others write."""
+    return _frozen_with_a_lock(here, "within")
+
+
+def frozen_while_sending(here: Company) -> float:
+    """It stops there between two messages of one statement, where no time-out of PostgreSQL bites."""
+    return _frozen_with_a_lock(here, "sending")
+
+
+def _frozen_with_a_lock(here: Company, where: str) -> float:
     leader = here.leader
     other = here.others(leader)[0].server
     assert _put(other, HELD) in (201, 204)
-    leader.stop_itself("within")
+    leader.stop_itself(where)
     with Metronome() as metronome:
         began_s = time.monotonic()
         answers = [_put(other, HELD)]
@@ -213,6 +222,7 @@ HITS = {
     "frozen": Hit(frozen, _and_a_transaction),
     "frozen-before": Hit(frozen_before_its_effect, _as_a_crash),
     "frozen-within": Hit(frozen_within_its_effect, _and_a_transaction),
+    "frozen-sending": Hit(frozen_while_sending, _and_a_transaction),
     "cut-redis": Hit(cut_off_from_redis, _as_a_crash, needs_redis=True),
     "cut-postgres": Hit(cut_off_from_postgres, _cut_off),
     "cut-both": Hit(cut_off_from_both, _cut_off, needs_redis=True),

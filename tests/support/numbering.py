@@ -6,8 +6,8 @@ twice: what was true when it was read may not be when it is written. Two leaders
 is there twice, or as one that was written under a term that was over.
 
 $NUMBERING_STOP names a file. Where it exists, the process removes it and stops itself (SIGSTOP) at the point that the
-file's content says: `before` the transaction, or `within` it, with a document locked. $NUMBERING_UNFENCED is a build
-without the fence, for the control.
+file's content says: `before` the transaction, or `within` it, with a document locked, or there while `sending` a
+statement. $NUMBERING_UNFENCED is a build without the fence, for the control.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from supervisors.actors.lease import LeaseActor
 from supervisors.kernel import Child, Context, Supervisor
 from supervisors.root import serve
 from supervisors.tasks import Tasks
+from tests.support.raw_postgres import parse_message
 from titan.settings_load import load
 from titan.store.contract import Fence, StoreUnavailable
 from titan.store.postgres import terms
@@ -61,9 +62,12 @@ async def _count_on(session: Session, fence: Fence, holder: str, stop: Path) -> 
     await session.begin()
     await terms.hold(session, fence)
     await session.row(_WRITE, row["last"] + 1, fence.epoch, holder, fence.role)
-    if _is_due(stop, "within"):
-        await session.row(_LOCK, HELD)
-        _stop_if_due(stop, "within")
+    for where in ("within", "sending"):
+        if _is_due(stop, where):
+            await session.row(_LOCK, HELD)
+            if where == "sending":
+                session._connection._transport.write(parse_message("SELECT 1"))
+            _stop_if_due(stop, where)
     await asyncio.sleep(_PAUSE_S)
     await session.commit()
 

@@ -15,6 +15,7 @@ from titan.island import at_end, remaining_s
 from titan.store.contract import OutcomeUnknown, StoreUnavailable
 from titan.store.postgres.connector import Connector
 from titan.store.postgres.errors import DRIVER_ERRORS, Trouble, Unreachable, as_contract, trouble, words
+from titan.store.postgres.frozen import end_frozen
 from titan.store.postgres.limits import Limits
 from titan.store.postgres.pool import Pool, PoolStatistics
 from titan.store.postgres.role import Primary, Role
@@ -172,6 +173,7 @@ class _Spell:
             try:
                 await self._renew_probe()
                 await self._look()
+                await self._end_frozen()
                 self.pool.sweep()
                 self.apart.sweep()
                 if self.pool.refused is not None:
@@ -184,6 +186,12 @@ class _Spell:
         if self._probe.expires_at <= time.monotonic():
             self._probe.drop()
             self._probe = await self._connector.connect()
+
+    async def _end_frozen(self) -> None:
+        assert self._probe is not None
+        if self._role.is_written:
+            async with asyncio.timeout(self._limits.probe_s):
+                await end_frozen(self._probe, self._limits.frozen_s)
 
     async def _look(self) -> None:
         """See that the server answers and is what it has to be."""

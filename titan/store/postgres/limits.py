@@ -25,6 +25,8 @@ class Limits:
     """The server's own limit for a statement of a request; less than the request's budget, so that it speaks first."""
     idle_in_transaction_s: float = 3.0
     """The server ends the transaction of an instance that froze in it, and with it its locks."""
+    frozen_s: float = 2.5
+    """The same for one that froze in the middle of a statement, which the instances see to, at their next probe."""
     recover_s: float = 0.5
     """How long a connection gets to come back from a cancelled statement before it is dropped."""
     probe_every_s: float = 0.5

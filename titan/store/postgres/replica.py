@@ -53,6 +53,8 @@ def standby_limits(pool_size: int) -> Limits:
 class Standby:
     """The role of a replica's database: a standby that follows the primary whose `lag` this is."""
 
+    is_written = False
+
     def __init__(self, lag: Lag, program: Program | None = None) -> None:
         self._lag = lag
         self._program = program

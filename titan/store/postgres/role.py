@@ -15,6 +15,9 @@ from titan.store.schema import Program, Schema, unfit
 class Role(Protocol):
     """Both raise `Unreachable`, `SchemaUnfit` or what the driver raises."""
 
+    is_written: bool
+    """Transactions that write are made there."""
+
     async def begin(self, session: Session) -> str:
         """Do what is to be done once, between the first look and the second; return the name of the history, if any."""
         ...
@@ -51,6 +54,8 @@ _PROBES = {more: _PROBE.format(more=more) for more in ("", _WRITTEN + _ORIGIN, _
 
 class Primary:
     """Where everything is written; with `lag` it is also asked how far its log is, for the sake of a replica."""
+
+    is_written = True
 
     def __init__(self, program: Program | None = None, lag: Lag | None = None) -> None:
         self._program = program

@@ -2,7 +2,8 @@
 
 A leader's transaction holds the epoch's row FOR SHARE until it ends, so the next term cannot begin in the middle of it,
 and what comes after the next term began sees that at once. An instance that froze in such a transaction loses it by
-`idle_in_transaction_session_timeout` (`Limits.idle_in_transaction_s`), and with it every lock.
+`idle_in_transaction_session_timeout` (`Limits.idle_in_transaction_s`), and with it every lock; where that does not
+bite, another instance sees to it (`frozen`).
 """
 
 from collections.abc import Sequence
