@@ -9,6 +9,8 @@ import contextlib
 import itertools
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +22,7 @@ from tests.support.postgres import Postgres, running_server
 from tests.support.postgres_programs import wait_for_state
 from tests.support.proxy import Proxy, proxied
 from tests.support.redis import RedisServer, running_redis
-from tests.support.server import Server
+from tests.support.server import ROOT, Server, clean_environment
 from tests.support.waiting import wait_until
 from titan.store.migrations import on_postgres
 from titan.store.postgres.url import parse
@@ -64,6 +66,12 @@ class Member:
         """Kill it, however it is."""
         self.server.kill()
         self.server.wait()
+
+    def command(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Run a command of the program with the settings of this instance."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "titan", *arguments], env=clean_environment(self._settings), cwd=ROOT
+        )
 
     def freeze(self) -> None:
         """SIGSTOP."""

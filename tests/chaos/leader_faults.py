@@ -13,7 +13,7 @@ import httpx
 from tests.chaos.company import Company, Pace
 from tests.chaos.round import MOST_LAG_S
 from tests.chaos.watch import Metronome
-from tests.support.leaders import leads, wait_for_leader
+from tests.support.leaders import ROLE, leads, wait_for_leader
 from tests.support.numbering import HELD
 from tests.support.redis import running_redis
 from tests.support.server import Server
@@ -40,6 +40,16 @@ def drained(here: Company) -> float:
     took_s = here.taken_over(leader)
     assert leader.server.wait() == 0
     leader.start().wait_ready()
+    return took_s
+
+
+def released(here: Company) -> float:
+    """An operator has the leader hand over (`titan leader release`); told is how long nobody led."""
+    leader = here.leader
+    with leader.command("leader", "release", ROLE) as command:
+        wait_until(lambda: not leads(leader.server), what="the end of the term")
+        took_s = here.taken_over(leader)
+        assert command.wait(10) == 0
     return took_s
 
 
@@ -219,6 +229,7 @@ def _back(_pace: Pace) -> float:
 HITS = {
     "killed": Hit(killed, _as_a_crash),
     "drained": Hit(drained, _handed_over),
+    "released": Hit(released, _handed_over),
     "frozen": Hit(frozen, _and_a_transaction),
     "frozen-before": Hit(frozen_before_its_effect, _as_a_crash),
     "frozen-within": Hit(frozen_within_its_effect, _and_a_transaction),

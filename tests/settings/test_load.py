@@ -439,6 +439,10 @@ def test_settings_cannot_be_changed():
             ["api.page_size = 1001", "api.max_page_size = 1000", "TITAN_API__MAX_PAGE_SIZE"],
         ),
         (
+            {"TITAN_LEADERSHIP__TTL_S": "12"},
+            ["leadership.ttl_s = 12", "leadership.renew_s = 10", "TITAN_LEADERSHIP__RENEW_S"],
+        ),
+        (
             {"TITAN_HOST": "0.0.0.0"},
             ["http.host = 0.0.0.0", "security.allow_anonymous = false", "TITAN_SECURITY__ALLOW_ANONYMOUS"],
         ),
