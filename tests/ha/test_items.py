@@ -85,7 +85,7 @@ PASSES = [
 ]
 
 FAILS = [
-    ("instances", on(instances=("titan-1", "titan-2")), "titan-1, titan-2", "minReplicas"),
+    ("instances", on(instances=("titan-1", "titan-2")), "titan-1, titan-2", "TITAN_INSTANCE_ID"),
     ("instances", on(instances=()), "none", "one more"),
     ("instances", {"instances": (at(1), at(2), at(3, "unready"))}, "titan-3:8080 unready", "one more"),
     ("instances", {"database": AWAY, "watcher": ONE_UP}, "titan-1", "one more"),

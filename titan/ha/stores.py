@@ -20,7 +20,9 @@ STILL_STOPPING = 2
 BESIDE_THE_POOL = 2
 """Connections of an instance that are not its pool's: one watches the server, one follows what changes."""
 
-_START_MORE = "run one more instance for each that is missing; on Kubernetes minReplicas of the HPA is 3"
+_START_MORE = (
+    "run one more instance for each that is missing, with a TITAN_INSTANCE_ID of its own where they share a host name"
+)
 _NAME_PLACES = "name the instances with --url (once for each), or --prometheus URL"
 
 
