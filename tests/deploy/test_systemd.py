@@ -1,6 +1,5 @@
 """The unit file that users get: systemd takes it, and what it says is what happens."""
 
-import os
 import re
 import stat
 import subprocess
@@ -172,17 +171,13 @@ def test_secrets_come_as_credentials_and_a_schema_that_does_not_fit_is_not_tried
 
 
 def test_it_serves_either_store_under_its_own_hardening(tmp_path, port, postgres: Postgres):
-    """System calls, address families, memory that is written or executed; as root also file system, capabilities."""
-    if problem := sandbox.missing():
-        pytest.skip(problem)
     for name in ("embedded", "shared"):
         folder = tmp_path / name
         folder.mkdir()
         with fresh_database(postgres) as database:
             by_name = postgres.url(database).replace("127.0.0.1", "localhost")
             secret = {"titan-aas.database-url": by_name} if name == "shared" else {}
-            confined = sandbox.read_only(folder / "lib") if os.geteuid() == 0 else []
-            prefix = [*confined, *sandbox.PREFIX]
+            prefix = sandbox.hardened(folder / "lib")
             with running(unit, folder, prefix=prefix, environment=at(port), credentials=secret) as service:
                 service.wait_ready()
                 target = f"{url(port)}/shells/cw/asset-information/thumbnail"
@@ -206,7 +201,7 @@ def test_the_hardening_of_the_test_above_is_real(attempt):
     if problem := sandbox.missing():
         pytest.skip(problem)
     done = subprocess.run(
-        [*sandbox.PREFIX, sys.executable, "-c", attempt], capture_output=True, text=True, timeout=20, check=False
+        [*sandbox.CONFINED, sys.executable, "-c", attempt], capture_output=True, text=True, timeout=20, check=False
     )
     assert "Error" in done.stderr.splitlines()[-1]
-    assert subprocess.run([*sandbox.PREFIX, sys.executable, "-c", "pass"], check=False, timeout=20).returncode == 0
+    assert subprocess.run([*sandbox.CONFINED, sys.executable, "-c", "pass"], check=False, timeout=20).returncode == 0

@@ -2,8 +2,7 @@
 
 `python -m tests.support.sandbox UNIT PROGRAM…` applies SystemCallFilter=, SystemCallErrorNumber=,
 RestrictAddressFamilies=, RestrictNamespaces=, MemoryDenyWriteExecute= and NoNewPrivileges= to itself, through
-libseccomp and the kernel, and then becomes the program. `read_only` is the command before it that takes capabilities
-and a writable file system away.
+libseccomp and the kernel, and then becomes the program. `hardened` is the whole command.
 """
 
 import ctypes
@@ -16,9 +15,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support.systemd import UNIT, Unit
 
-PREFIX = (sys.executable, "-m", "tests.support.sandbox", str(UNIT))
+CONFINED = (sys.executable, "-m", "tests.support.sandbox", str(UNIT))
+"""The command that runs what follows under all of it that takes no root."""
 
 _NO_NEW_PRIVILEGES, _MEMORY_DENY_WRITE_EXECUTE, _REFUSE_EXEC_GAIN = 38, 65, 1  # linux/prctl.h
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
@@ -48,14 +50,18 @@ def missing() -> str:
     return ""
 
 
-def read_only(writable: Path) -> list[str]:
-    """Return a command that runs what follows with every file system read-only but one folder, and no capability.
+def hardened(writable: Path) -> list[str]:
+    """Return the command that runs what follows under all that there is here; skip the test where there is nothing.
 
-    ProtectSystem=strict and CapabilityBoundingSet=; takes root.
+    As root also ProtectSystem=strict, but for one folder, and CapabilityBoundingSet=.
     """
+    if problem := missing():
+        pytest.skip(problem)
+    if os.geteuid() != 0:
+        return [*CONFINED]
     script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro / && exec "$@"'
     drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
-    return ["unshare", "--mount", "sh", "-c", script, str(writable), *drop]
+    return ["unshare", "--mount", "sh", "-c", script, str(writable), *drop, *CONFINED]
 
 
 def allowed_calls(unit: Unit) -> set[str]:
