@@ -12,11 +12,11 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from tests.cluster.home import Busy, Home, NotOurs, default
+from tests.cluster.home import Busy, Home, Unusable, default
 from tests.cluster.topology import Cluster, guided, name_of
 from tests.support.folders import folders_below
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
             say("ended, nothing of it is left" if home.end() else "no cluster runs")
             return 0
         return _run(home, dict(one.split("=", 1) for one in options.settings))
-    except (Busy, NotOurs) as error:
+    except (Busy, Unusable) as error:
         say(f"dev: {error}")
         return 1
 
@@ -55,12 +55,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(home: Home, settings: Mapping[str, str]) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+    _listen(_stop)
     began = time.monotonic()
     say("PostgreSQL, Redis and three instances are starting …")
     try:
-        with home.taken(), folders_below(home.path):
+        with home.taken(), _uncut_end(), folders_below(home.path):
             logs = home.path / "instances"
             logs.mkdir()
             with guided(logs, settings) as cluster:
@@ -74,10 +73,23 @@ def _run(home: Home, settings: Mapping[str, str]) -> int:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # what has begun to end is not cut short
+    _listen(signal.SIG_IGN)  # what has begun to end is not cut short
     say("ending …")
     raise Stopped
+
+
+@contextlib.contextmanager
+def _uncut_end() -> Iterator[None]:
+    """Have no signal disturb what comes after the block, however that ends."""
+    try:
+        yield
+    finally:
+        _listen(signal.SIG_IGN)
+
+
+def _listen(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
 
 
 def _tell(home: Home, cluster: Cluster, took_s: float) -> None:

@@ -24,8 +24,8 @@ class Busy(Exception):
     """A cluster runs there already."""
 
 
-class NotOurs(Exception):
-    """The folder belongs to another user."""
+class Unusable(Exception):
+    """The folder is somebody else's, or holds something else; it is left as it is."""
 
 
 def default() -> Path:
@@ -38,17 +38,21 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = path / "lock"
+        self._lock = path / "titan-cluster.lock"
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
         """Hold the folder, empty, for the time of the block, and remove it with all that runs in it at the end.
 
-        What a run that was killed has left is ended first. Raises `Busy` and `NotOurs`.
+        What a run that was killed has left is ended first. Raises `Busy` and `Unusable`.
         """
+        if not Path("/proc/self/fd").exists():
+            raise Unusable("this machine does not say who writes which file (/proc): Linux only")
         self.path.mkdir(mode=0o711, exist_ok=True)  # PostgreSQL's user has to get through
         if self.path.stat().st_uid != os.getuid():
-            raise NotOurs(f"{self.path} belongs to another user")
+            raise Unusable(f"{self.path} belongs to another user")
+        if any(self.path.iterdir()) and not self._lock.exists():
+            raise Unusable(f"{self.path} holds something else than a cluster, which would be deleted")
         with self._locked():
             self._clear(but=self._lock)
             try:

@@ -74,6 +74,10 @@ def starting(home: Home, output: Path, *arguments: str) -> Iterator[Run]:
     run = Run(home, output, *arguments)
     try:
         yield run
+    except BaseException as error:
+        for log in (output, *sorted(home.path.glob("instances/*.log"))):
+            error.add_note(f"{log.name}:\n{log.read_text()[-6000:]}")
+        raise
     finally:
         run.process.kill()
         run.process.wait()
@@ -128,7 +132,7 @@ def test_it_comes_up_serves_has_another_leader_when_one_is_killed_and_leaves_not
 
         (leader,) = run.said("^(.*) leads$")
         os.kill(pids[leader], signal.SIGKILL)
-        wait_until(lambda: len(run.said("^(.*) leads$")) == 2, within_s=15, what="another leader")
+        wait_until(lambda: len(run.said("^(.*) leads$")) == 2, within_s=30, what="another leader")
         assert run.said("^(.*) leads$")[1] != leader
         assert run.said("^(.*) ended with") == [leader]
         assert {httpx.get(f"{places['api']}/shells/cw").status_code for _ in range(6)} == {200}
@@ -154,8 +158,19 @@ def test_a_run_that_was_killed_is_cleared_by_down(home, tmp_path):
     assert cluster(home, "down").stdout == "no cluster runs\n"
 
 
+def test_a_folder_that_holds_something_else_is_left_as_it_is(home):
+    home.path.mkdir()
+    (home.path / "thesis").write_text("years of work")
+    for arguments in ((), ("down",)):
+        done = cluster(home, *arguments)
+        assert done.returncode == 1
+        assert "holds something else" in done.stdout
+    assert (home.path / "thesis").read_text() == "years of work"
+
+
 def test_who_only_reads_in_the_folder_does_not_belong_to_the_cluster(home):
     home.path.mkdir()
+    (home.path / "titan-cluster.lock").touch()  # what a killed run has left
     log = home.path / "log"
     log.write_text("x")
     reader = subprocess.Popen(["tail", "-f", log], stdout=subprocess.DEVNULL, cwd=home.path)
