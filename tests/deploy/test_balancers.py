@@ -1,6 +1,8 @@
 """The balancers' files that users get let through what the server takes, and keep to themselves what is operators'."""
 
+import threading
 import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ from tests.support.documents import shell
 from tests.support.events import following
 from tests.support.server import free_port, serving
 from tests.support.websocket import UPGRADE, telling
+from titan.api.results import CODES
 from titan.model.identifiers import encode_identifier
 
 BALANCERS = {"nginx": nginx.balancing, "haproxy": haproxy.balancing}
@@ -55,6 +58,51 @@ def test_a_body_as_large_as_the_server_takes_reaches_it(proxied):
     answer = proxied.post("/submodels", content=b" " * (8 * 1024 * 1024), headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["messages"]
+
+
+def test_what_is_too_large_is_answered_as_the_standard_has_it(proxied):
+    answer = proxied.post("/submodels", content=b" " * (8 * 1024 * 1024 + 1))
+    assert_result(answer, 413)
+
+
+def assert_result(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"].partition(";")[0] == "application/json"
+    assert [message["code"] for message in answer.json()["messages"]] == [CODES.get(status, f"HTTP{status}")]
+
+
+class Dying(BaseHTTPRequestHandler):
+    """An instance that ends each time that it has got a write, before it answers; ready otherwise."""
+
+    server: "Instance"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.writes += 1
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Instance(ThreadingHTTPServer):
+    writes = 0
+
+
+def test_a_write_that_an_instance_may_have_carried_out_is_sent_to_no_other_one(balancing: Balancing, tmp_path):
+    with Instance(("127.0.0.1", 0), Dying) as one, Instance(("127.0.0.1", 0), Dying) as other:
+        for instance in (one, other):
+            threading.Thread(target=instance.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        try:
+            with balancing(tmp_path, [one.server_port, other.server_port]) as url:
+                assert_result(httpx.post(f"{url}/shells", content=b"{}", timeout=20), 502)
+        finally:
+            for instance in (one, other):
+                instance.shutdown()
+        assert one.writes + other.writes == 1
 
 
 def test_a_file_passes_through_both_ways(proxied):

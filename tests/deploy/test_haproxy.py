@@ -13,6 +13,7 @@ from tests.support.proxy import proxied
 from tests.support.server import Server, free_port, serving
 from tests.support.traffic import traffic
 from tests.support.waiting import wait_until
+from titan.api.results import CODES
 
 OUT_WITHIN_S = 3.0
 CLIENTS = 8
@@ -40,7 +41,7 @@ def test_where_nobody_is_ready_clients_get_the_standards_result_and_when_to_come
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"
     assert answer.headers["Content-Type"] == "application/json"
-    assert answer.json()["messages"][0]["code"] == "503"
+    assert answer.json()["messages"][0]["code"] == CODES[503]
 
 
 def taken(instance: Server) -> float:
