@@ -1,10 +1,8 @@
 """The binary in the unit that users get, as it stands there: its hardening, its notify protocol, its way to stop."""
 
-import os
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.support import sandbox
 from tests.support.documents import shell
@@ -14,16 +12,13 @@ from tests.support.waiting import wait_until
 
 
 def test_the_unit_holds_for_it_as_it_stands(built, tmp_path):
-    if problem := sandbox.missing():
-        pytest.skip(problem)
     unit = Unit.read(UNIT)
     port = free_port()
-    confined = sandbox.read_only(tmp_path / "lib") if os.geteuid() == 0 else []
     with running(
         unit,
         tmp_path,
         program=[str(built.path)],
-        prefix=[*confined, *sandbox.PREFIX],
+        prefix=sandbox.hardened(tmp_path / "lib"),
         environment={"TITAN_PORT": str(port)},
     ) as service:
         run = service.wait_ready()
