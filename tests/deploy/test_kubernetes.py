@@ -24,13 +24,14 @@ from tests.support.manifests import (
     the,
 )
 from tests.support.server import ROOT
+from titan.exits import ExitCode
 from titan.settings import Settings
 from titan.settings_load import Loaded, SettingsError, load
 from titan.version import __version__
 
 IMAGE = f"ghcr.io/hadijannat/titan-aas:v{__version__}"
 WORKLOADS = [("Deployment", "titan-aas"), ("Job", "titan-aas-migrate")]
-VERSIONS = ["1.27", "1.32", "1.37"]
+VERSIONS = ["1.29", "1.33", "1.37"]
 """Of Kubernetes: the oldest that knows each field used here, the newest of the validator, one between."""
 STILL_STOPPING = 2
 """Pods beyond maxSurge that may still be stopping: while they do, a rolling update no longer counts them."""
@@ -173,6 +174,13 @@ def test_everything_selects_the_servers_pods_and_not_the_jobs():
         assert not selector.items() <= job.items()
     policy = the("NetworkPolicy", "titan-aas-migrate")["spec"]["podSelector"]["matchLabels"]
     assert policy.items() <= job.items()
+
+
+def test_the_migration_is_not_tried_again_where_that_is_of_no_use():
+    (rule,) = the("Job", "titan-aas-migrate")["spec"]["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"]["containerName"] == container("Job", "titan-aas-migrate")["name"]
+    assert rule["onExitCodes"]["values"] == [ExitCode.USAGE, ExitCode.SCHEMA]
+    assert pod("Job", "titan-aas-migrate")["spec"]["restartPolicy"] == "Never"
 
 
 def test_nobody_but_the_autoscaler_says_how_many():

@@ -1,4 +1,4 @@
-"""A Kubernetes API as far as `kubectl get` reads it: discovery and lists, over HTTP, for the real kubectl.
+"""A Kubernetes API as far as kubectl reads it: discovery and lists, over HTTP, for the real kubectl.
 
 It is no cluster: nothing schedules, nothing has a status but what a test gives it.
 """
@@ -14,11 +14,18 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 KINDS = {
-    ("", "v1"): {"pods": "Pod"},
+    ("", "v1"): {
+        "namespaces": "Namespace",
+        "pods": "Pod",
+        "secrets": "Secret",
+        "serviceaccounts": "ServiceAccount",
+        "services": "Service",
+    },
     ("apps", "v1"): {"deployments": "Deployment"},
     ("autoscaling", "v2"): {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
+    ("batch", "v1"): {"jobs": "Job"},
     ("policy", "v1"): {"poddisruptionbudgets": "PodDisruptionBudget"},
-    ("networking.k8s.io", "v1"): {"ingresses": "Ingress"},
+    ("networking.k8s.io", "v1"): {"ingresses": "Ingress", "networkpolicies": "NetworkPolicy"},
 }
 _LIST = re.compile(r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>[^/]+)/namespaces/(?P<namespace>[^/]+)/(?P<kind>\w+)")
 
@@ -65,7 +72,7 @@ def _group(name: str, version: str) -> dict[str, Any]:
 
 def _resources(version: str, kinds: Mapping[str, str]) -> dict[str, Any]:
     resources = [
-        {"name": name, "singularName": "", "namespaced": True, "kind": kind, "verbs": ["get", "list"]}
+        {"name": name, "singularName": "", "namespaced": kind != "Namespace", "kind": kind, "verbs": ["get", "list"]}
         for name, kind in kinds.items()
     ]
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
