@@ -59,15 +59,19 @@ class Image:
         environment: Mapping[str, str],
         user: int,
         mounts: Mapping[str, Path],
+        volume: Path | None = None,
         entry: Sequence[str] | None = None,
     ) -> list[str]:
         """Return what runs a container to its end: root read-only, `mounts` (by their place) too, no capability.
 
-        `entry` instead of the ENTRYPOINT. The process is the only child of the one that is started with this.
+        `volume` is what can be written, in the folder that the image works in. `entry` instead of the ENTRYPOINT. The
+        process is the only child of the one that is started with this.
         """
         entry = self.stage.commands["ENTRYPOINT"] if entry is None else entry
         whole = {**self.stage.environment, **environment}
         places = [_bind(source, self.root / place.lstrip("/")) for place, source in mounts.items()]
+        if volume is not None:
+            places.append(_bind(volume, self.root / self.stage.folder.lstrip("/"), "rw"))
         for place in mounts:  # an engine makes them, too
             (self.root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
         drop = (
