@@ -19,6 +19,8 @@ from titan.model.identifiers import encode_identifier
 CLIENTS = 100
 WRITES_PER_S = 50
 IDLE = 1000
+STREAM = "/events"
+SOCKET = "/events/ws"
 
 
 def measure(run: Run) -> Iterator[Figure]:
@@ -29,14 +31,17 @@ def measure(run: Run) -> Iterator[Figure]:
     seconds = max(10, run.rounds * run.seconds // 2)
     run.say(f"{WRITES_PER_S} writes a second for {seconds} s, {CLIENTS} clients at the other instance")
     yield from delays("Write to client of another instance", run, first, second, seconds, p50_ms=60, p99_ms=200)
-    yield from throughput(run, first, second, seconds)
     run.say("the same without Redis")
     redis.kill()
     try:
         yield from delays("the same with Redis stopped", run, first, second, seconds, p50_ms=None, p99_ms=1200)
     finally:
         redis.start()
-    yield idle(run)
+    # Last: whoever follows after them gets at first what could not be told as fast as it was written.
+    yield from throughput("Events delivered by one instance", run, first, second, seconds)
+    yield from throughput("the same by WebSocket", run, first, second, seconds, target=SOCKET)
+    yield idle(f"Memory of {IDLE:,} waiting clients", run)
+    yield idle("the same by WebSocket", run, target=SOCKET)
 
 
 def delays(
@@ -75,10 +80,12 @@ def write_steadily(server: Server, seconds: int) -> dict[bytes, float]:
     return sent
 
 
-def throughput(run: Run, writer: Server, reader: Server, seconds: int) -> Iterator[Figure]:
+def throughput(
+    name: str, run: Run, writer: Server, reader: Server, seconds: int, *, target: str = STREAM
+) -> Iterator[Figure]:
     """Write as fast as it goes; count what arrives while it does."""
     run.say(f"as many writes as it takes, {CLIENTS} clients at the other instance")
-    with listening(reader.url, CLIENTS) as listeners, traffic(writer.url, clients=4, methods=("POST",)):
+    with listening(reader.url, CLIENTS, target) as listeners, traffic(writer.url, clients=4, methods=("POST",)):
         listeners.wait_for(CLIENTS, within_s=30)
         before, began, cpu_s = len(listeners.arrivals), time.monotonic(), processes.cpu_s(reader.pid)
         time.sleep(seconds)
@@ -87,18 +94,16 @@ def throughput(run: Run, writer: Server, reader: Server, seconds: int) -> Iterat
     detail = (
         f"{CLIENTS} clients, {number(arrived / CLIENTS / took_s)} writes/s, {number(cpu_s / arrived * 1e6)} µs each"
     )
-    yield Figure("events", "Events delivered by one instance", arrived / took_s, "/s", at_least(10_000), detail)
+    yield Figure("events", name, arrived / took_s, "/s", at_least(10_000), detail)
 
 
-def idle(run: Run) -> Figure:
+def idle(name: str, run: Run, *, target: str = STREAM) -> Figure:
     """Measure what clients take of memory that wait for something that does not happen."""
-    run.say(f"{IDLE:,} clients that wait")
+    run.say(f"{IDLE:,} clients that wait at {target}")
     never = encode_identifier("urn:bench:never")
-    with serving(run.folder / "idle") as server, listening(server.url, 10):
+    with serving(run.folder / f"idle{target.replace('/', '-')}") as server, listening(server.url, 10):
         before_mb = processes.pss_mb(processes.tree(server.pid))
-        with listening(server.url, IDLE, f"/events?id={quote(never)}"):
+        with listening(server.url, IDLE, f"{target}?id={quote(never)}"):
             after_mb = processes.pss_mb(processes.tree(server.pid))
     taken_mb = after_mb - before_mb
-    return Figure(
-        "events", f"Memory of {IDLE:,} waiting clients", taken_mb, "MB", at_most(60), f"{before_mb:.0f} before"
-    )
+    return Figure("events", name, taken_mb, "MB", at_most(60), f"{before_mb:.0f} before")

@@ -1,7 +1,7 @@
-"""Many clients of `/events` in one thread: each its own connection, read as fast as the server sends.
+"""Many clients of `/events` or `/events/ws` in one thread: each its own connection, read as fast as the server sends.
 
-They speak HTTP/1.0, so that a stream comes without chunks and costs a client next to nothing to read: what is measured
-is the server.
+Those of `/events` speak HTTP/1.0, so that a stream comes without chunks and costs a client next to nothing to read:
+what is measured is the server.
 """
 
 import re
@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from tests.bench.figures import Unmeasurable
+from tests.support.websocket import request
 
+_SUBJECT = re.compile(rb'"subject":"([^"]*)"')
 _EVENT = re.compile(rb'\ndata: \{[^\n]*?"subject":"([^"]*)"[^\n]*\n\n')
 _STARTS_WITHIN_S = 60.0
 _READ_BYTES = 1 << 18
@@ -31,10 +33,13 @@ class Listeners:
         at = urlsplit(url)
         for _ in range(count):
             sock = socket.create_connection((at.hostname, at.port), timeout=5)
-            sock.sendall(f"GET {target} HTTP/1.0\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n".encode())
+            sock.sendall(self._request(target))
             self._selector.register(sock, selectors.EVENT_READ, [b""])
         self._waiting = count
         self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def _request(self, target: str) -> bytes:
+        return f"GET {target} HTTP/1.0\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n".encode()
 
     def start(self) -> None:
         """Read from now on; return once every stream has begun."""
@@ -90,10 +95,44 @@ class Listeners:
         self._selector.close()
 
 
+class SocketListeners(Listeners):
+    """The same by WebSocket."""
+
+    def _request(self, target: str) -> bytes:
+        return request(target)
+
+    def _take(self, rest: list[bytes], data: bytes, now: float) -> None:
+        text, place = rest[0] + data, 0
+        if text.startswith(b"HTTP/1.1 101 "):
+            head = text.find(b"\r\n\r\n") + 4
+            if head < 4 or len(text) < head + 2:
+                rest[0] = text
+                return
+            self._waiting -= 1
+            place = head
+        while (length := frame_length(text, place)) and place + length <= len(text):
+            found = _SUBJECT.search(text, place, place + length)
+            if found:
+                self.arrivals.append((found[1], now))
+            place += length
+        rest[0] = text[place:]
+
+
+def frame_length(text: bytes, place: int) -> int:
+    """Return how long the frame is that begins there, 0 where that cannot be seen yet; servers do not mask."""
+    if len(text) < place + 10:
+        return 2 + text[place + 1] if len(text) > place + 1 and text[place + 1] < 126 else 0
+    short = text[place + 1]
+    if short < 126:
+        return 2 + short
+    size = 2 if short == 126 else 8
+    return 2 + size + int.from_bytes(text[place + 2 : place + 2 + size])
+
+
 @contextmanager
 def listening(url: str, count: int, target: str = "/events") -> Iterator[Listeners]:
-    """Let so many clients follow the events of an instance for the time of the block."""
-    listeners = Listeners(url, count, target)
+    """Let so many clients follow the events of an instance for the time of the block, by what the target is for."""
+    listeners = (SocketListeners if "/ws" in target else Listeners)(url, count, target)
     try:
         listeners.start()
         yield listeners
