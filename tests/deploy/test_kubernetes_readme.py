@@ -47,7 +47,7 @@ def test_everything_comes_first_but_the_server(tmp_path):
                 "--request-timeout=20s",
             ]
             folder = KUBERNETES / "overlays" / "example"
-            variables = {"PATH": os.environ["PATH"], "KUBECONFIG": str(kubeconfig)}
+            variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(kubeconfig)}
             done = subprocess.run(
                 words, cwd=folder, env=variables, capture_output=True, text=True, timeout=60, check=False
             )
