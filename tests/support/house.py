@@ -4,6 +4,7 @@ The second instance reaches PostgreSQL and Redis through proxies, so that it alo
 """
 
 import contextlib
+import http.client
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.documents import shell
-from tests.support.leaders import QUICK, wait_for_leader
+from tests.support.leaders import QUICK
 from tests.support.postgres import Postgres, running_server
 from tests.support.postgres_programs import programs
 from tests.support.postgres_store import fresh_database
@@ -114,13 +115,29 @@ class House:
     def wait_until_well(self) -> None:
         """Return once both are ready and one leads."""
         for server in (self.first, self.second):
-            wait_until(partial(_says_ready, server), within_s=10, what=server.url)
-        wait_for_leader([self.first, self.second], within_s=10)
+            self._wait_for("ready", server)
+        self._wait_for_leader(self.first, self.second)
+
+    def _wait_for(self, status: str, *servers: Server) -> None:
+        said = f'{{"status":"{status}"'
+        for server in servers:
+            wait_until(partial(self._says, server, said), within_s=10, what=f"{status} of {server.url}")
+
+    def _says(self, server: Server, beginning: str) -> bool:
+        return self._readiness(server).startswith(beginning)
+
+    @staticmethod
+    def _readiness(server: Server) -> str:
+        return _get(server, "/health/ready")
+
+    def _wait_for_leader(self, *servers: Server) -> None:
+        wait_until(lambda: any(map(_leads, servers)), what="a leader")
 
     @contextlib.contextmanager
     def _database_down(self) -> Iterator[None]:
         self.postgres.kill()
         try:
+            self._wait_for("unready", self.first, self.second)
             yield
         finally:
             self.postgres.start()
@@ -130,6 +147,7 @@ class House:
         self.postgres.psql("ALTER ROLE titan CONNECTION LIMIT 2")
         self.postgres.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'titan'")
         try:
+            wait_until(lambda: "too many connections" in self._readiness(self.first), what="refused connections")
             yield
         finally:
             self.postgres.psql("ALTER ROLE titan CONNECTION LIMIT -1")
@@ -137,27 +155,34 @@ class House:
     @contextlib.contextmanager
     def _pool_in_use(self) -> Iterator[None]:
         ended = threading.Event()
+        client = httpx.Client()
 
         def ask() -> None:
             while not ended.is_set():
-                httpx.get(f"{self.first.url}/shells", headers={"Cache-Control": "no-cache"}, timeout=10)
+                client.get(f"{self.first.url}/shells", headers={"Cache-Control": "no-cache"}, timeout=10)
 
         lock = "BEGIN; LOCK TABLE titan_document IN ACCESS EXCLUSIVE MODE"
-        clients = [threading.Thread(target=ask) for _ in range(2 * POOL_SIZE)]
+        threads = [threading.Thread(target=ask) for _ in range(2 * POOL_SIZE)]
         with self.postgres.session(lock, self.database, user="titan"):
-            for client in clients:
-                client.start()
+            for thread in threads:
+                thread.start()
             try:
+                wait_until(
+                    lambda: "pg_pool_available_connections 0" in _get(self.first, "/metrics"), what="a pool in use"
+                )
                 yield
             finally:
                 ended.set()
-        for client in clients:
-            client.join()
+        for thread in threads:
+            thread.join()
+        client.close()
 
     @contextlib.contextmanager
     def _redis_down(self) -> Iterator[None]:
         self.redis.kill()
         try:
+            self._wait_for("degraded", self.first, self.second)
+            wait_until(lambda: not (_leads(self.first) or _leads(self.second)), what="the end of the term")
             yield
         finally:
             self.redis.start()
@@ -167,6 +192,8 @@ class House:
         for wall in self.walls:
             wall.cut()
         try:
+            self._wait_for("unready", self.second)
+            self._wait_for_leader(self.first)
             yield
         finally:
             for wall in self.walls:
@@ -178,14 +205,23 @@ class House:
         before.kill()
         before.wait()
         try:
+            self._wait_for_leader(self.first)
             yield
         finally:
             self.second = Server(before.data_dir, port=before.port, settings=self.second_settings)
             self.second.wait_ready()
 
 
-def _says_ready(server: Server) -> bool:
-    return bool(httpx.get(f"{server.url}/health/ready").json()["status"] == "ready")
+def _get(server: Server, path: str) -> str:
+    """Ask cheaply: what is asked every few milliseconds should not cost a new client of httpx each time."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+
+
+def _leads(server: Server) -> bool:
+    return 'titan_leader_status{role="cleanup-worker"} 1' in _get(server, "/metrics")
 
 
 @contextlib.contextmanager
