@@ -6,12 +6,14 @@ import shlex
 import shutil
 import subprocess
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from tests.support.kubernetes_api import kubernetes_api
 from tests.support.manifests import BASE, KUBERNETES, container, documents, pod, rendered
 from tests.support.prometheus import promtool
+from titan.version import __version__
 
 README = (KUBERNETES / "README.md").read_text()
 
@@ -60,11 +62,23 @@ def test_everything_comes_first_but_the_server(tmp_path):
 
 
 @needs_kubectl
-def test_the_migration_is_given_the_new_version_without_a_cluster():
-    (command,) = re.findall(r"^(kubectl set image --local .*?) \| kubectl apply -f -$", README, re.MULTILINE)
-    done = subprocess.run(command.split(), cwd=KUBERNETES, capture_output=True, text=True, timeout=60, check=True)
+@pytest.mark.parametrize(
+    ("verb", "image", "arguments"),
+    [
+        ("set image", "ghcr.io/hadijannat/titan-aas:v1.2.0", ["db", "upgrade"]),
+        ("patch", f"ghcr.io/hadijannat/titan-aas:v{__version__}", ["db", "downgrade", "-1"]),
+    ],
+)
+def test_the_migrations_job_is_made_as_needed_without_a_cluster(verb, image, arguments):
+    """What is piped into `kubectl apply`, by the real program."""
+    (command,) = re.findall(rf"^(kubectl {verb} --local [^|]*) \| kubectl apply -f -$", README, re.MULTILINE)
+    words = ["bash", "-c", command]
+    done = subprocess.run(words, cwd=KUBERNETES, capture_output=True, text=True, timeout=60, check=True)
     (job,) = documents(done.stdout)
-    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "ghcr.io/hadijannat/titan-aas:v1.2.0"
+    kubernetes_validate.validate(job, "1.37", strict=True)
+    (made,) = job["spec"]["template"]["spec"]["containers"]
+    assert (made["image"], made["args"]) == (image, arguments)
+    assert {**made, "image": "", "args": []} == {**container("Job", "titan-aas-migrate"), "image": "", "args": []}
 
 
 def test_prometheus_takes_what_is_done_with_the_pods_it_finds(tmp_path):
