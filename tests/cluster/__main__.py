@@ -108,6 +108,9 @@ def _tell(home: Home, cluster: Cluster, took_s: float) -> None:
     say(f"ready after {took_s:.1f} s")
     for name, place in places.items():
         say(f"  {name:<11} {place}" + (f"  (process {pids[name]})" if name in pids else ""))
+    settings = {"DATABASE_URL": "postgresql", "DATABASE_READ_URL": "replica", "REDIS_URL": "redis"}
+    for_commands = " ".join(f"{variable}='{places[name]}'" for variable, name in settings.items())
+    say(f"for ./dev titan leader status, ha check and so on:\n  export {for_commands}")
     say("Ctrl-C ends it; so does ./dev cluster down from elsewhere")
 
 

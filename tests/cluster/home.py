@@ -10,10 +10,14 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
+
+from tests.support.postgres_programs import state
 
 END_WITHIN_S = 40.0
 """How long a run that is told to end may take: an instance's hard deadline, and PostgreSQL's end."""
@@ -48,40 +52,54 @@ class Home:
         """
         if not Path("/proc/self/fd").exists():
             raise Unusable("this machine does not say who writes which file (/proc): Linux only")
-        self.path.mkdir(mode=0o711, exist_ok=True)  # PostgreSQL's user has to get through
-        if self.path.stat().st_uid != os.getuid():
-            raise Unusable(f"{self.path} belongs to another user")
-        if any(self.path.iterdir()) and not self._lock.exists():
-            raise Unusable(f"{self.path} holds something else than a cluster, which would be deleted")
         with self._locked():
-            self._clear(but=self._lock)
+            self._clear()
             try:
                 yield
             finally:
                 self._clear()
+                self._lock.unlink()
+                with contextlib.suppress(OSError):  # another run has come since: the folder is its
+                    self.path.rmdir()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        while True:
-            with self._lock.open("a+") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise Busy(f"a cluster runs already in {self.path}; ./dev cluster down ends it") from None
-                if not self._is(lock.fileno()):
-                    continue  # the run before removed it in between
-                lock.truncate(0)
-                lock.write(str(os.getpid()))
-                lock.flush()
-                yield
-                return
+        while (lock := self._try_lock()) is None:
+            pass  # the run before has removed the folder in between
+        with lock:
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
 
-    def _is(self, descriptor: int) -> bool:
+    def _try_lock(self) -> TextIO | None:
         try:
-            return os.path.samestat(os.fstat(descriptor), self._lock.stat())
+            self._look()
+            lock = self._lock.open("a+")
         except FileNotFoundError:
-            self.path.mkdir(mode=0o711, exist_ok=True)
-            return False
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock.fileno()), self._lock.stat()):
+                return lock
+        except BlockingIOError:
+            lock.close()
+            raise Busy(f"a cluster runs already in {self.path}; ./dev cluster down ends it") from None
+        except FileNotFoundError:
+            pass
+        lock.close()
+        return None
+
+    def _look(self) -> None:
+        """Make the folder; refuse one that is not ours."""
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir()
+            self.path.chmod(0o711)  # PostgreSQL's user has to get through
+        about = self.path.lstat()
+        if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode):
+            raise Unusable(f"{self.path} is no folder of this user")
+        if not self._lock.exists() and any(self.path.iterdir()):
+            raise Unusable(f"{self.path} holds something else than a cluster, which would be deleted")
 
     def runner(self) -> int | None:
         """Return the process that holds the folder; None: nobody does."""
@@ -102,7 +120,7 @@ class Home:
         if (pid := self.runner()) is not None:
             _signal(pid, signal.SIGTERM)
             deadline = time.monotonic() + END_WITHIN_S
-            while self.runner() == pid:
+            while state(pid) not in "XZ":
                 if time.monotonic() > deadline:
                     _signal(pid, signal.SIGKILL)
                 time.sleep(0.05)
@@ -111,8 +129,8 @@ class Home:
                 pass
         return True
 
-    def _clear(self, but: Path | None = None) -> None:
-        """End every process of the folder and remove what is in it; without an exception the folder, too."""
+    def _clear(self) -> None:
+        """End every process of the folder and remove what is in it, but for the lock."""
         ends = time.monotonic() + _LEFT_ALONE_S
         told: set[int] = set()
         while left := self.processes():
@@ -125,10 +143,8 @@ class Home:
         for entry in self.path.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
-            elif entry != but:
+            elif entry != self._lock:
                 entry.unlink()
-        if but is None:
-            self.path.rmdir()
 
     def processes(self) -> set[int]:
         """Return every process, but for this one, that has a file of the folder open for writing."""

@@ -158,6 +158,16 @@ def test_a_run_that_was_killed_is_cleared_by_down(home, tmp_path):
     assert cluster(home, "down").stdout == "no cluster runs\n"
 
 
+def test_down_ends_a_run_that_has_only_begun(home, tmp_path):
+    with starting(home, tmp_path / "printed") as run:
+        wait_until(lambda: len(home.processes()) >= 5 or run.process.poll(), within_s=20, what="some of its processes")
+        family = run.family()
+        assert cluster(home, "down").stdout == "ended, nothing of it is left\n"
+        assert run.process.wait(10) == 0
+        assert "Traceback" not in run.output.read_text()
+        assert_nothing_is_left(home, family)
+
+
 def test_a_folder_that_holds_something_else_is_left_as_it_is(home):
     home.path.mkdir()
     (home.path / "thesis").write_text("years of work")
