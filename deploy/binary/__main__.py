@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
         print(f"titan: {error}", file=sys.stderr)
         return 1
     made = "built" if built.is_new else "up to date"
-    print(f"{built.path}  {built.bytes / 1e6:.1f} MB, for glibc >= {built.glibc} ({made}); beside it its .sha256")
+    print(f"{built.path}  {built.size_bytes / 1e6:.1f} MB, for glibc >= {built.glibc} ({made}); beside it its .sha256")
     return 0
 
 

@@ -1,6 +1,7 @@
-"""Builds the binary: the launcher, compiled here, with the contents behind it (launcher.c says in which layout)."""
+"""Builds the binary: the launcher, compiled here, and the contents behind it, laid out as launcher/launcher.c says."""
 
 import hashlib
+import json
 import os
 import platform
 import struct
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from deploy.binary.contents import DOCUMENTS, OURS, CannotBuild, collect, glibc_
 from titan.version import __version__
 
 ROOT = Path(__file__).parents[2]
-LAUNCHER = Path(__file__).with_name("launcher.c")
+LAUNCHER = Path(__file__).with_name("launcher")
 MAGIC = b"TITANBIN"
 MAX_BYTES = 80_000_000
 HARDENED = ("-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-fPIE", "-pie", "-Wl,-z,relro,-z,now", "-s")
@@ -29,8 +30,9 @@ class Built:
     """A binary, and what a user must know about it."""
 
     path: Path
-    bytes: int
+    size_bytes: int
     glibc: str
+    """The oldest version that it runs with."""
     is_new: bool
 
 
@@ -39,27 +41,39 @@ def build(folder: Path) -> Built:
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         raise CannotBuild("the binary is for Linux with glibc")
     path = folder / f"titan-aas-{__version__}-linux-{platform.machine()}"
-    stamp = folder / f"{path.name}.inputs"
+    stamp = path.with_name(f"{path.name}.inputs.json")
     inputs = _digest_of_inputs()
-    if path.exists() and stamp.exists() and stamp.read_text().split()[:1] == [inputs]:
-        return Built(path, path.stat().st_size, stamp.read_text().split()[1], is_new=False)
+    if path.exists() and (glibc := _floor_if_current(stamp, inputs)):
+        return Built(path, path.stat().st_size, glibc, is_new=False)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="titan-binary-") as temporary:
-        tree = Path(temporary, "tree")
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as temporary:
+        tree, launcher, unfinished = (Path(temporary, name) for name in ("tree", "launcher", path.name))
         tree.mkdir()
-        collect(ROOT, tree)
-        launcher = Path(temporary, "launcher")
+        libraries = collect(ROOT, tree)
         _compile_launcher(launcher)
-        glibc = max(glibc_floor(tree), glibc_floor(launcher.parent), key=lambda version: int(version.split(".")[1]))
-        unfinished = path.with_suffix(".unfinished")
+        glibc = glibc_floor([launcher, *tree.rglob("*")])
         _pack(launcher, tree, unfinished)
-    if (size := unfinished.stat().st_size) > MAX_BYTES:
-        raise CannotBuild(f"the binary has {size:,} bytes, more than {MAX_BYTES:,}")
-    unfinished.rename(path)
+        if (size := unfinished.stat().st_size) > MAX_BYTES:
+            raise CannotBuild(f"the binary has {size:,} bytes, more than {MAX_BYTES:,}")
+        stamp.unlink(missing_ok=True)
+        unfinished.rename(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name(f"{path.name}.sha256").write_text(f"{digest}  {path.name}\n")
-    stamp.write_text(f"{inputs} {glibc}\n")
+    stamp.write_text(json.dumps({"inputs": inputs, "glibc": glibc, "libraries": _state_of(map(str, libraries))}))
     return Built(path, size, glibc, is_new=True)
+
+
+def _floor_if_current(stamp: Path, inputs: str) -> str | None:
+    """Return the glibc of what was built from these inputs; None: from others, or the system's libraries are new."""
+    if not stamp.exists():
+        return None
+    noted = json.loads(stamp.read_text())
+    is_current = noted["inputs"] == inputs and noted["libraries"] == _state_of(noted["libraries"])
+    return str(noted["glibc"]) if is_current else None
+
+
+def _state_of(libraries: Iterable[str]) -> dict[str, float | None]:
+    return {path: Path(path).stat().st_mtime if Path(path).exists() else None for path in libraries}
 
 
 def _digest_of_inputs() -> str:
@@ -79,7 +93,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _compile_launcher(output: Path) -> None:
     command = [os.environ.get("CC", "cc"), "-std=c11", "-O2", "-Wall", "-Wextra", *HARDENED, "-o", str(output)]
-    subprocess.run([*command, str(LAUNCHER)], check=True)
+    subprocess.run([*command, *map(str, sorted(LAUNCHER.glob("*.c")))], check=True)
 
 
 def _pack(launcher: Path, tree: Path, output: Path) -> None:

@@ -50,8 +50,11 @@ class CannotBuild(Exception):
 LICENCE = re.compile(r"\.dist-info/(licenses/.*|[^/]*(LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*)$")
 
 
-def collect(root: Path, tree: Path) -> None:
-    """Lay out the whole contents below `tree`, an empty folder; `root` is the checkout. Raises `CannotBuild`."""
+def collect(root: Path, tree: Path) -> list[Path]:
+    """Lay out the whole contents below `tree`, an empty folder; `root` is the checkout. Raises `CannotBuild`.
+
+    Returns which of the system's shared libraries went in.
+    """
     sources = [*_python(tree), *_packages(root / "requirements.lock", tree / "app")]
     for folder in (tree / "lib", tree / "app"):
         _compile(folder, keep_source=False)
@@ -65,13 +68,14 @@ def collect(root: Path, tree: Path) -> None:
         shutil.copy(path, tree / "lib" / path.name)
     _licences(libraries, tree / "licences")
     _strip(tree)
+    return libraries
 
 
-def glibc_floor(tree: Path) -> str:
-    """Return the oldest glibc that has every symbol which something in the tree asks for, as "2.36"."""
+def glibc_floor(files: Iterable[Path]) -> str:
+    """Return the oldest glibc that has every symbol which one of the files asks for, as "2.36"."""
     versions = {
         tuple(map(int, found.split(b".")))
-        for path in _elves(tree.rglob("*"))
+        for path in _elves(files)
         for found in re.findall(rb"\0GLIBC_(2\.\d+)", path.read_bytes())
     }
     return ".".join(map(str, max(versions)))
@@ -137,7 +141,7 @@ def _documents(root: Path, doc: Path) -> None:
     doc.mkdir()
     for name in DOCUMENTS:
         if (root / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "*.py", "*.c")
+            ignored = shutil.ignore_patterns("__pycache__", "*.py", "*.c", "*.h")
             shutil.copytree(root / name, doc / name, ignore=ignored)
         else:
             shutil.copy(root / name, doc / name)
@@ -177,6 +181,8 @@ def _licences(libraries: Iterable[Path], folder: Path) -> None:
 
 def _copyright(path: Path) -> Path:
     """Return Debian's file about the package that a file is of."""
+    if not shutil.which("dpkg"):
+        raise CannotBuild("it is built on Debian or Ubuntu, whose dpkg says which licence a library has")
     for candidate in dict.fromkeys((path, path.resolve(), Path("/usr", *path.resolve().parts[1:]))):
         owner = subprocess.run(["dpkg", "-S", str(candidate)], capture_output=True, text=True, check=False)
         if owner.returncode == 0:

@@ -16,7 +16,9 @@ def measure(run: Run) -> Iterator[Figure]:
     """Build it unless it is there, then start it again and again: in new folders, in one that it knows."""
     run.say("building")
     built = build(ROOT / "build" / "binary")
-    yield Figure("binary", "Size of the binary", built.bytes / 1e6, "MB", at_most(80), f"for glibc >= {built.glibc}")
+    yield Figure(
+        "binary", "Size of the binary", built.size_bytes / 1e6, "MB", at_most(80), f"for glibc >= {built.glibc}"
+    )
     known = [run.folder / "first-0"] * run.rounds
     for name, folders in (
         (

@@ -11,14 +11,19 @@ from titan.version import __version__
 
 
 def test_it_is_one_file_within_its_size_with_its_checksum(built):
-    assert built.path.stat().st_size == built.bytes <= MAX_BYTES
+    assert built.path.stat().st_size == built.size_bytes <= MAX_BYTES
     digest, name = built.path.with_name(f"{built.path.name}.sha256").read_text().split()
     assert (digest, name) == (hashlib.sha256(built.path.read_bytes()).hexdigest(), built.path.name)
 
 
 def test_it_is_not_built_again_while_nothing_changes(built):
     again = build(built.path.parent)
-    assert (again.path, again.bytes, again.glibc, again.is_new) == (built.path, built.bytes, built.glibc, False)
+    assert (again.path, again.size_bytes, again.glibc, again.is_new) == (
+        built.path,
+        built.size_bytes,
+        built.glibc,
+        False,
+    )
 
 
 def test_dev_binary_builds_it(built, tmp_path):

@@ -11,22 +11,15 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.bare_root import USER, BareRoot
+from tests.support.bare_root import USER, family, serving_inside
 from tests.support.postgres import Postgres
 from tests.support.redis import running_redis
-from tests.support.server import ROOT, Server, serving
+from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 from titan.model.identifiers import encode_identifier
 
 EXAMPLE = ROOT / "deploy/examples/pump-station.json"
 SHELL = "https://example.com/pumps/aas/P-101"
-
-
-@contextlib.contextmanager
-def serving_inside(root: BareRoot, **environment: str) -> Iterator[Server]:
-    port, command = root.serve(**environment)
-    with serving(root.state.parent / "outside", port=port, program=command) as server:
-        yield server
 
 
 def curl(*arguments: str) -> str:
@@ -35,21 +28,6 @@ def curl(*arguments: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def family(root: BareRoot) -> dict[int, Path]:
-    """Return every process that runs from the unpacked binary, with its executable."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            executable = (entry / "exe").readlink()
-            if entry.name.isdigit() and "/program/" in str(executable) and str(root.state) in _mounts(entry):
-                found[int(entry.name)] = executable
-    return found
-
-
-def _mounts(process: Path) -> str:
-    return (process / "mountinfo").read_text()
 
 
 def test_it_serves_the_api_and_its_pages_and_imports_and_exports_beside_itself(bare, tmp_path):
@@ -81,9 +59,7 @@ def test_all_of_its_processes_run_the_unpacked_binary_and_not_as_root(bare):
         processes = family(bare)
         assert server.pid in processes  # it became the server: nothing stands between it and whoever started it
         assert len(processes) == 2  # and the writer
-        for pid, executable in processes.items():
-            assert str(executable).endswith("/bin/titan")
-            assert Path(f"/proc/{pid}").stat().st_uid == USER
+        assert {Path(f"/proc/{pid}").stat().st_uid for pid in processes} == {USER}
 
 
 def test_sigterm_answers_what_is_in_flight_and_ends_with_0(bare):
@@ -97,7 +73,7 @@ def test_sigterm_answers_what_is_in_flight_and_ends_with_0(bare):
         client.sendall(body)
         assert client.recv(1000).startswith(b"HTTP/1.1 201")
         assert server.wait() == 0
-        assert family(bare) == {}
+        assert family(bare) == set()
 
 
 def test_sigkill_of_the_one_that_was_started_leaves_no_server_behind(bare):

@@ -4,15 +4,19 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.support.bare_root import USER, BareRoot, folders, own
+from tests.support.bare_root import USER, BareRoot, family, folders, own, serving_inside
+from tests.support.server import Server
 from tests.support.waiting import wait_until
+from titan.model.identifiers import encode_identifier
 
 
 def test_a_start_that_is_killed_while_unpacking_leaves_nothing_that_runs_or_stays(bare):
@@ -44,18 +48,37 @@ def test_other_versions_go_unless_somebody_runs_from_them(unpacked):
     assert folders(unpacked) == [current.name]
 
 
-def test_what_is_running_is_in_use_and_is_so_no_longer_when_it_has_ended(bare):
-    _, command = bare.serve()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+def test_a_server_goes_on_while_what_it_runs_from_is_damaged_and_unpacked_anew(bare):
+    with serving_inside(bare) as server:
+        current = own(bare)
+        assert is_in_use(current)
+        (current / "app/titan/version.py").unlink()
+        bare.titan("--version")
+        [aside] = [bare.program / name for name in folders(bare) if name != current.name]
+        assert is_in_use(aside)
+        [writer] = family(bare) - {server.pid}
+        os.kill(writer, signal.SIGKILL)  # the next one is started from the new files
+        wait_until(lambda: write(server).is_success, what="a write")
+        server.terminate()
+        assert server.wait() == 0
+    bare.titan("--version")
+    assert folders(bare) == [current.name]
+    assert not is_in_use(current)
+
+
+def write(server: Server) -> httpx.Response:
+    return httpx.put(
+        f"{server.url}/submodels/{encode_identifier('urn:x:1')}", json={"modelType": "Submodel", "id": "urn:x:1"}
+    )
+
+
+def is_in_use(folder: Path) -> bool:
+    with (folder / "lock").open() as lock:
         try:
-            wait_until((bare.state / "titan.db").exists, within_s=30, what="the server")
-            with (own(bare) / "lock").open() as lock, pytest.raises(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        finally:
-            server.terminate()
-            assert server.wait(30) == 0
-    with (own(bare) / "lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("damage", ["shorter", "changed", "missing", "a link"])

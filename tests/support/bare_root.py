@@ -4,14 +4,15 @@ Programs in it see the host's network, their own /proc and /dev/null, and the en
 every container runtime gives. They run as a user of their own. Needs root, for chroot and mounts.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from deploy.binary.contents import GLIBC
-from tests.support.server import free_port
+from tests.support.server import Server, free_port, serving
 
 USER = 65532
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -55,11 +56,6 @@ class BareRoot:
         entered = [*(f"{name}={value}" for name, value in given.items()), *chroot]
         return [_tool("unshare"), "--mount", _tool("sh"), "-c", ENTER, "sh", str(self.path), str(self.state), *entered]
 
-    def serve(self, **environment: str) -> tuple[int, list[str]]:
-        """Return a free port and the command of a server on it."""
-        port = free_port()
-        return port, self.command("serve", TITAN_PORT=str(port), **environment)
-
     def titan(self, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one command inside to its end, which must be with this exit code."""
         return _run(self.command(*arguments, **environment), code)
@@ -75,6 +71,26 @@ class BareRoot:
     def program(self) -> Path:
         """Where the binary unpacks itself, as seen from outside."""
         return self.state / "program"
+
+
+@contextlib.contextmanager
+def serving_inside(root: BareRoot, **environment: str) -> Iterator[Server]:
+    """Run a ready server inside for the time of the block."""
+    port = free_port()
+    command = root.command("serve", TITAN_PORT=str(port), **environment)
+    with serving(root.state.parent / "outside", port=port, program=command) as server:
+        yield server
+
+
+def family(root: BareRoot) -> set[int]:
+    """Return every process that runs the Python which was unpacked inside."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            is_ours = (entry / "exe").readlink().match("*/program/*/bin/titan")
+            if is_ours and str(root.state) in (entry / "mountinfo").read_text():
+                found.add(int(entry.name))
+    return found
 
 
 def folders(root: BareRoot) -> list[str]:
