@@ -20,6 +20,7 @@ from tests.support.server import Server
 from tests.support.waiting import wait_until
 
 HANDED_OVER_S = 2.0
+ENDED = "terminating connection due to administrator command"
 FROZEN_WITHIN_S = 3.5
 """How long one that froze in a transaction may hold up others: the server's time-out for such, and half a second."""
 
@@ -80,7 +81,10 @@ def frozen_within_its_effect(here: Company) -> float:
 
 def frozen_while_sending(here: Company) -> float:
     """It stops there between two messages of one statement, where no time-out of PostgreSQL bites."""
-    return _frozen_with_a_lock(here, "sending")
+    before = here.postgres.log().count(ENDED)
+    took_s = _frozen_with_a_lock(here, "sending")
+    assert here.postgres.log().count(ENDED) > before, "no instance ended the session: the round proves nothing"
+    return took_s
 
 
 def _frozen_with_a_lock(here: Company, where: str) -> float:

@@ -66,7 +66,8 @@ async def _count_on(session: Session, fence: Fence, holder: str, stop: Path) -> 
         if _is_due(stop, where):
             await session.row(_LOCK, HELD)
             if where == "sending":
-                session._connection._transport.write(parse_message("SELECT 1"))
+                # By hand: the loop would send it when it is idle, and it will not be.
+                os.write(session._connection._transport.get_extra_info("socket").fileno(), parse_message("SELECT 1"))
             _stop_if_due(stop, where)
     await asyncio.sleep(_PAUSE_S)
     await session.commit()

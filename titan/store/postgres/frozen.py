@@ -3,8 +3,9 @@
 The server itself ends one whose client says nothing (`idle_in_transaction_session_timeout`), also in the middle of a
 message. Not where the client froze between two messages of one statement, behind Parse or Bind and before Sync, nor
 where it does not take its answer: then no time-out of PostgreSQL before 17 bites (measured on 15), and the locks stay
-for as long as the instance is frozen. A driver's three short messages leave it there rarely, one freeze in hundreds;
-a leader's epoch would be held all the same. So every instance that watches its database looks for such sessions.
+for as long as the instance is frozen. It is rare, since the messages of a statement mostly leave in one go, but a large
+document does not; and a leader's epoch would be held with it. So every instance that watches its database looks for
+such sessions.
 
 Not promised: that one is ended that holds no transaction number (it holds no row), or is another role's.
 """
@@ -18,6 +19,7 @@ _FROZEN = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
   AND split_part(application_name, '/', 1) = split_part(current_setting('application_name'), '/', 1)
+  AND application_name <> ''
   AND state = 'active' AND wait_event_type = 'Client' AND backend_xid IS NOT NULL
   AND state_change < clock_timestamp() - $1::float8 * interval '1 s'
 """
