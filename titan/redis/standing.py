@@ -72,6 +72,8 @@ async def _in_time(url: RedisUrl, tls: Tls | None, within_s: float) -> Standing:
         raise Unreachable(f"no answer within {within_s:g} s") from error
     except exceptions.ResponseError as error:
         raise Unreachable(f"refused: {words(error)}") from error
+    except (KeyError, ValueError) as error:
+        raise Unreachable("what answers is no Redis") from error
 
 
 async def _look(url: RedisUrl, tls: Tls | None) -> Standing:
@@ -97,13 +99,13 @@ async def _ask(lines: Lines, address: Address, question: "Callable[[Lines, Line]
 
 async def _single(lines: Lines, line: Line) -> Standing:
     info = parse_info(await lines.ask(line, "INFO", "replication"))
-    return Single(int(info.get(b"connected_slaves", b"0")))
+    return Single(int(info[b"connected_slaves"]))
 
 
 async def _watched(lines: Lines, addresses: Sequence[Address], master: str) -> Standing:
     async def question(lines: Lines, line: Line) -> Standing:
         about = _pairs(await lines.ask(line, "SENTINEL", "MASTER", master))
-        replicas = [_pairs(row) for row in await lines.ask(line, "SENTINEL", "REPLICAS", master)]
+        replicas = [_pairs(row) for row in _list(await lines.ask(line, "SENTINEL", "REPLICAS", master))]
         try:
             await lines.ask(line, "SENTINEL", "CKQUORUM", master)
             trouble = None
@@ -131,7 +133,7 @@ async def _clustered(lines: Lines, addresses: Sequence[Address]) -> Standing:
     async def question(lines: Lines, line: Line) -> Standing:
         info = parse_info(await lines.ask(line, "CLUSTER", "INFO"))
         nodes = await lines.ask(line, "CLUSTER", "NODES")
-        return _read_nodes(info.get(b"cluster_state", b"unknown").decode("ascii", "replace"), nodes)
+        return _read_nodes(info[b"cluster_state"].decode("ascii", "replace"), nodes)
 
     reasons = []
     for address in addresses:
@@ -160,16 +162,20 @@ async def _tried(asking: Awaitable[Standing]) -> Standing | str:
     except exceptions.ResponseError as error:
         return f"refused: {words(error)}"
     except (KeyError, ValueError):
-        return "what answers is no Sentinel or node"
+        return "what answers is no Redis"
 
 
 def _is_unwell(flags: str) -> bool:
     return not _UNWELL.isdisjoint(flags.split(","))
 
 
-def _pairs(answer: Any) -> dict[str, str]:
+def _list(answer: object) -> list[Any]:
+    if not isinstance(answer, list):
+        raise ValueError("not a list")  # noqa: TRY004  (it came from outside)
+    return answer
+
+
+def _pairs(answer: object) -> dict[str, str]:
     """Read an answer that is a flat list of names and values."""
-    if not isinstance(answer, list) or not all(isinstance(word, bytes) for word in answer):
-        raise ValueError
-    words_of = [word.decode("utf-8", "replace") for word in answer]
+    words_of = [word.decode("utf-8", "replace") for word in _list(answer) if isinstance(word, bytes)]
     return dict(zip(words_of[::2], words_of[1::2], strict=True))
