@@ -1,11 +1,9 @@
 """What `/openapi.json` and `/docs` say of events is valid, and is what their requests are read by."""
 
-import httpx
 import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from tests.support.server import serving
 from titan.api.docs_page import docs_page
 from titan.api.openapi import document
 from titan.api.operations import OPERATIONS
@@ -48,10 +46,3 @@ def test_the_page_for_people_has_them():
     assert isinstance(page, bytes)
     for text in (b"<code>/events</code>", b"<code>/events/ws</code>", b"<code>idShortPath</code>", b"<code>410</code>"):
         assert text in page
-
-
-def test_a_running_server_says_so(tmp_path):
-    with serving(tmp_path / "data") as server:
-        paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
-        assert {"/events", "/events/ws"} <= set(paths)
-        assert "/events/ws" in httpx.get(f"{server.url}/docs").text

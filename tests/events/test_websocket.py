@@ -113,6 +113,11 @@ def test_other_methods_and_plain_requests_are_refused_with_what_to_do(server):
         assert old.recv(12) == b"HTTP/1.1 426"
 
 
+def test_the_running_server_describes_its_feed(server):
+    assert {"/events", "/events/ws"} <= set(httpx.get(f"{server.url}/openapi.json").json()["paths"])
+    assert "<code>/events/ws</code>" in httpx.get(f"{server.url}/docs").text
+
+
 def test_pages_of_other_sites_may_follow_where_they_are_named(server):
     with telling(server.url, origin=FRIEND), telling(server.url, origin=server.url):
         assert clients(server) == 2

@@ -87,9 +87,7 @@ class _PatientConnection(h11.Connection):
 class _Handed:
     """In the place of the HTTP connection once another protocol is spoken: there are no requests any more."""
 
-    their_state = our_state = None
     they_are_waiting_for_100_continue = False
-    trailing_data = (b"", False)
 
     def next_event(self) -> type[h11.NEED_DATA]:
         return h11.NEED_DATA
