@@ -69,9 +69,9 @@ class Member:
 
     def command(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Run a command of the program with the settings of this instance."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "titan", *arguments], env=clean_environment(self._settings), cwd=ROOT
-        )
+        own = clean_environment(self._settings)
+        program = [sys.executable, "-m", "titan", *arguments]
+        return subprocess.Popen(program, env=own, cwd=ROOT, stdout=subprocess.DEVNULL)
 
     def freeze(self) -> None:
         """SIGSTOP."""
