@@ -27,8 +27,9 @@ with_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there
 
 
 @pytest.fixture(autouse=True)
-def _no_cluster(monkeypatch, tmp_path):
-    """kubectl has a configuration of ours, which names nobody, and keeps nothing outside."""
+def _nothing_here(monkeypatch, tmp_path):
+    """kubectl has a configuration of ours, which names nobody, and keeps nothing outside; there is no store."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, f"http://127.0.0.1:{free_port()}")))
     monkeypatch.setenv("HOME", str(tmp_path))
 
@@ -47,7 +48,8 @@ def verdicts(items: dict[str, tuple[str, str]]) -> dict[str, str]:
     return {name: verdict for name, (verdict, _) in items.items()}
 
 
-def test_the_embedded_store_fails_what_needs_several(titan, data_dir):
+def test_the_embedded_store_fails_what_needs_several(titan, data_dir, monkeypatch):
+    monkeypatch.setenv("TITAN_DATA_DIR", str(data_dir))
     items = checked(titan)
     failed = {name for name, verdict in verdicts(items).items() if verdict == "fail"}
     assert failed == {"instances", "replication", "redis"}
@@ -81,6 +83,13 @@ def test_instances_are_counted_by_the_database_they_are_connected_to(titan, post
             text = checked(titan, *urls)["instances"]
             assert text[0] == "fail"
             assert f"2 of the URLs are ready; {three.url} does not answer: " in text[1]
+
+
+def test_where_there_is_no_installation_nothing_can_be_told(titan):
+    items = checked(titan, code=0)
+    assert set(verdicts(items).values()) == {"cannot tell"}
+    for name in ("instances", "replication", "redis", "connections"):
+        assert items[name][1].startswith("DATABASE_URL is not set here")
 
 
 def test_what_is_away_cannot_be_told_and_no_password_is_shown(titan, monkeypatch):
@@ -164,24 +173,24 @@ def test_a_namespace_by_kubectl(titan, postgres, database, monkeypatch, tmp_path
 def test_a_kind_that_may_not_be_read_is_a_reason(titan, monkeypatch, tmp_path):
     with kubernetes_api(tmp_path, [deployment()], refuses="poddisruptionbudgets") as config:
         monkeypatch.setenv("KUBECONFIG", str(config))
-        verdict, text = checked(titan)["disruption-budget"]
+        verdict, text = checked(titan, code=0)["disruption-budget"]
     assert verdict == "cannot tell"
     assert 'User "u" cannot list resource "poddisruptionbudgets"' in text
 
 
 @with_kubectl
-def test_a_titan_is_no_cluster_and_no_prometheus(titan, data_dir, tmp_path, monkeypatch):
+def test_a_titan_is_no_cluster_and_no_prometheus(titan, tmp_path, monkeypatch):
     """It listens on 8080, where kubectl without a configuration asks."""
-    with serving(data_dir) as server:
+    with serving(tmp_path / "a") as server:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, server.url)))
-        items = checked(titan, "--prometheus", server.url)
+        items = checked(titan, "--prometheus", server.url, code=0)
     assert verdicts(items)["anti-affinity"] == verdicts(items)["alerts"] == "cannot tell"
     assert "answered 404, not like a Prometheus" in items["alerts"][1]
 
 
 def test_without_kubectl(titan, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert checked(titan)["anti-affinity"][1].startswith("there is no kubectl here")
+    assert checked(titan, code=0)["anti-affinity"][1].startswith("there is no kubectl here")
 
 
 @pytest.mark.parametrize(

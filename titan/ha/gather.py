@@ -27,6 +27,9 @@ T = TypeVar("T")
 GRACE_S = 1.0
 """What the inner deadlines are given to speak for themselves before the outer one cuts them off."""
 
+NO_SETTINGS = Unknown("DATABASE_URL is not set here, and there is no embedded store either")
+"""Else a machine from which one only looks would pass for an installation without a database."""
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -84,7 +87,7 @@ def _said(url: str, seen: Asked | Unknown) -> Asked:
 def _database(settings: Settings, within_s: float) -> DatabaseStanding | Embedded | Unknown:
     url = settings.database.postgres_url
     if url is None:
-        return Embedded()
+        return Embedded() if settings.database.sqlite_path.exists() else NO_SETTINGS
     try:
         return database_standing(url, within_s=within_s)
     except (StoreUnavailable, StoreDamaged) as error:
@@ -95,7 +98,8 @@ def _redis(settings: Settings, within_s: float) -> RedisStanding | NoRedis | Unk
     redis = settings.redis
     url = redis.parsed_url
     if url is None:
-        return NoRedis()
+        has_store = settings.database.postgres_url is not None or settings.database.sqlite_path.exists()
+        return NoRedis() if has_store else NO_SETTINGS
     tls = Tls(redis.tls_ca, redis.tls_cert, redis.tls_key) if url.is_tls else None
     try:
         return redis_standing(url, tls=tls, within_s=within_s)
