@@ -6,10 +6,9 @@ much as everything that is done here.
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing, closing, nullcontext
+from contextlib import aclosing, closing
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
 
 import trio
 
@@ -20,6 +19,7 @@ from titan.http import headers, rate
 from titan.http.body import Body, BodyFailed, BodyFault, BodyStream, Receive
 from titan.http.connection import LINK, Link
 from titan.http.observe import RequestRecord
+from titan.http.paths import query_fields
 from titan.http.reply import Reply, make_reply
 from titan.http.site import Feed, Site
 from titan.http.target import UNKNOWN, find
@@ -65,8 +65,7 @@ class Exchange:
         try:
             response = await self._answer(receive)
             if response is not None:
-                with closing(response.conversation) if response.conversation else nullcontext():
-                    await self._send(response, receive, send)
+                await self._send(response, receive, send)
         except AnswerCut as cut:
             self._cut = str(cut)
             if not self._has_begun:
@@ -157,14 +156,14 @@ class Exchange:
             text = "the body is compressed; this server takes plain bodies only"
             identity = (("Accept-Encoding", "identity"),)
             return problem(415, text, request_id=self._request_id, headers=identity)
-        query = _query(self._scope["query_string"])
+        query = query_fields(self._scope["query_string"])
         if query is None:
             return self._query_refusal()
         request = Request(match.path, query, self._headers, body, base, request_id=self._request_id, stream=stream)
         return await self._site.answer(match.operation, request)
 
     async def _follow(self, feed: Feed) -> Response:
-        query = _query(self._scope["query_string"])
+        query = query_fields(self._scope["query_string"])
         if query is None:
             return self._query_refusal()
         request_headers = self._headers
@@ -198,17 +197,11 @@ class Exchange:
     # The answer.
 
     async def _send(self, response: Response, receive: Receive, send: Send) -> None:
-        is_tls = self._scope["scheme"] == "https"
-        reply = await make_reply(response, self._headers, self._request_id, is_tls=is_tls)
-        self._status = reply.status
-        self._because = response.because
-        if self._verdict is not None:
-            reply.headers.extend(rate.fields(self._verdict))
-        if headers.asks_for_timing(self._headers):
-            reply.headers.append((b"server-timing", self._timing().encode()))
         if response.conversation is not None:
-            await self._converse(response.conversation, reply)
+            with closing(response.conversation):
+                await self._converse(response.conversation, await self._make_reply(response))
             return
+        reply = await self._make_reply(response)
         if self._body.is_complete and not response.ends_with_client:
             await self._send_messages(reply, send)
             return
@@ -220,6 +213,17 @@ class Exchange:
             nursery.start_soon(_drop, receive, gone)
             await self._send_messages(reply, send)
             nursery.cancel_scope.cancel()
+
+    async def _make_reply(self, response: Response) -> Reply:
+        is_tls = self._scope["scheme"] == "https"
+        reply = await make_reply(response, self._headers, self._request_id, is_tls=is_tls)
+        self._status = reply.status
+        self._because = response.because
+        if self._verdict is not None:
+            reply.headers.extend(rate.fields(self._verdict))
+        if headers.asks_for_timing(self._headers):
+            reply.headers.append((b"server-timing", self._timing().encode()))
+        return reply
 
     async def _converse(self, conversation: Conversation, reply: Reply) -> None:
         """Hand the connection over, for as long as it is open."""
@@ -287,12 +291,3 @@ async def _drop(receive: Receive, gone: Callable[[], object] | None) -> None:
         pass
     if gone is not None:
         gone()
-
-
-def _query(raw: bytes) -> tuple[tuple[str, str], ...] | None:
-    if not raw:
-        return ()
-    try:
-        return tuple(parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000))
-    except ValueError:
-        return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,16 @@ def origin_form(raw_path: bytes) -> bytes:
         return raw_path
     _, slash, path = rest.partition(b"/")
     return slash + path or b"/"
+
+
+def query_fields(raw: bytes) -> tuple[tuple[str, str], ...] | None:
+    """Return the fields of a query in order, percent-decoded; None where it is not UTF-8 or has more than 1000."""
+    if not raw:
+        return ()
+    try:
+        return tuple(parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000))
+    except ValueError:
+        return None
 
 
 def _decode(part: bytes) -> str | None:
