@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +17,7 @@ from tests.support import image as images
 from tests.support.containerfile import Copy, Run, read
 from tests.support.documents import shell
 from tests.support.image import CONTAINERFILE, Image
-from tests.support.manifests import container, environment, mib, pod, secret_files, the
+from tests.support.manifests import container, environment, mib, pod, seconds_of_sleep, secret_files, the
 from tests.support.redis import running_redis
 from tests.support.server import ROOT, free_port
 from tests.support.waiting import wait_until
@@ -67,7 +66,7 @@ def image(tmp_path_factory) -> Iterator[Image]:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("image")
     yield images.build(folder)
-    shutil.rmtree(folder)  # some hundred MB, which pytest would keep for a while
+    subprocess.run(["rm", "-rf", folder], check=True)  # some hundred MB, which pytest would keep for a while
 
 
 @contextlib.contextmanager
@@ -132,10 +131,22 @@ def test_the_image_migrates_serves_and_drains_as_the_manifests_run_it(image, add
                 ["live"], environment=variables, user=USER, mounts=mounts, entry=["titan", "check-health"]
             )
             assert subprocess.run(check, capture_output=True, text=True, timeout=20, check=False).stdout == "live\n"
-            os.kill(one, signal.SIGTERM)
-            began = time.monotonic()
-            assert process.wait(STOPS_WITHIN_S) == 0
-            assert time.monotonic() - began < float(variables["TITAN_PROCESS__HARD_DEADLINE_S"])
+            hook, *arguments = container()["lifecycle"]["preStop"]["exec"]["command"]
+            before = image.command(arguments, environment=variables, user=USER, mounts=mounts, entry=[hook])
+            stop_as_a_kubelet_does(process, before, f"{url}/shells")
+
+
+def stop_as_a_kubelet_does(process: "subprocess.Popen[bytes]", before: Sequence[str], url: str) -> None:
+    """While preStop runs every request is answered; then SIGTERM; all is over before the grace period."""
+    began = time.monotonic()
+    with subprocess.Popen(before) as hook:
+        while hook.poll() is None:
+            assert httpx.get(url).status_code == 200
+            time.sleep(0.05)
+    assert (hook.returncode, time.monotonic() - began >= seconds_of_sleep()) == (0, True)
+    os.kill(first_process(process.pid), signal.SIGTERM)
+    assert process.wait(STOPS_WITHIN_S) == 0
+    assert time.monotonic() - began < pod()["spec"]["terminationGracePeriodSeconds"]
 
 
 def powers(pid: int) -> dict[str, int]:

@@ -121,11 +121,11 @@ def _with(made_of: list[bytes] | None, step: Copy) -> list[bytes] | None:
 
 
 def _kept(root: Path, key: str, run: Callable[[], None]) -> None:
-    """Carry out a step, or take what it made last time of the same things; one of them is kept."""
+    """Carry out a step, or take what it made last time of the same things; one of them is kept, by links."""
     kept = KEPT / key
-    if kept.is_dir():
+    if kept.is_dir() and _is_untouched(kept):
         shutil.rmtree(root)
-        subprocess.run(["cp", "-a", kept, root], check=True)
+        subprocess.run(["cp", "-al", kept, root], check=True)
         return
     try:
         run()
@@ -134,8 +134,15 @@ def _kept(root: Path, key: str, run: Callable[[], None]) -> None:
     shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir(parents=True)
     half = KEPT / "half"
-    subprocess.run(["cp", "-a", root, half], check=True)
+    subprocess.run(["cp", "-al", root, half], check=True)
     half.rename(kept)
+    os.utime(kept)
+
+
+def _is_untouched(kept: Path) -> bool:
+    """Tell whether no file was changed in place since: links do not keep a later step from that."""
+    files = (path for path in kept.rglob("*") if path.is_file() and not path.is_symlink())
+    return all(path.stat().st_mtime <= kept.stat().st_mtime for path in files)
 
 
 def _base(root: Path) -> Path:
@@ -167,7 +174,7 @@ def _copy(step: Copy, root: Path, inside: str, roots: Mapping[str, Path]) -> Non
     target = root / posixpath.join(inside, step.target).lstrip("/")
     for name in step.sources:
         if step.stage is not None:
-            shutil.copytree(roots[step.stage] / name.lstrip("/"), target, symlinks=True)
+            subprocess.run(["cp", "-al", roots[step.stage] / name.lstrip("/"), target], check=True)
             continue
         assert name in sent_to_the_engine(), f"{name} is kept back by .dockerignore"
         if (ROOT / name).is_dir():
