@@ -1,4 +1,4 @@
-"""Instances behind nginx are replaced in turn, and the schema with them, while clients send without pause."""
+"""Instances behind a balancer are replaced in turn, and the schema with them, while clients send without pause."""
 
 import contextlib
 import subprocess
@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.chaos import next_version
 from tests.chaos.installation import Installation
 from tests.chaos.round import Report
-from tests.support.nginx import balancing
+from tests.support import nginx
+from tests.support.balancer import Balancing
 from tests.support.rolling import drain
 from tests.support.server import PROGRAM, ROOT, clean_environment
 from tests.support.traffic import Sent, traffic
@@ -25,10 +26,13 @@ MIGRATED_WITHIN_S = 90.0
 
 
 @contextlib.contextmanager
-def under_load(on: Installation, folder: Path) -> Iterator[Sent]:
-    """Send through nginx for the time of the block, from clients that try nothing twice."""
+def under_load(on: Installation, folder: Path, balancing: Balancing = nginx.balancing) -> Iterator[Sent]:
+    """Send through a balancer for the time of the block, from clients that try nothing twice."""
     ports = [instance.port for instance in on.instances]
-    with balancing(folder / "nginx", ports) as url, traffic(url, clients=CLIENTS, methods=METHODS, size=1024) as sent:
+    with (
+        balancing(folder / "balancer", ports) as url,
+        traffic(url, clients=CLIENTS, methods=METHODS, size=1024) as sent,
+    ):
         sent.wait_for(10 * CLIENTS)
         yield sent
 

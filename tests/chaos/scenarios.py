@@ -18,6 +18,8 @@ from tests.chaos.led import Led, Unfenced
 from tests.chaos.redis_rigs import with_cluster, with_redis, with_sentinels
 from tests.chaos.rigs import named, pair, plain, routed, small_data, small_log
 from tests.chaos.round import FULL, Fault, Report, play
+from tests.support import haproxy, nginx
+from tests.support.balancer import Balancing
 from tests.support.postgres import running_server
 from tests.support.traffic import Sent
 
@@ -65,16 +67,17 @@ class Faulty(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """Programs, and perhaps the schema, are replaced under load behind nginx."""
+    """Programs, and perhaps the schema, are replaced under load behind a balancer."""
 
     title: str
     work: Callable[[Installation, Sent], None]
+    balancing: Balancing = nginx.balancing
     needs: str = ""
 
     def play(self, folder: Path, seeds: Sequence[int], keep: Keep) -> None:
         for seed in seeds:
             with running_server() as server, installed(server, folder, settings=rollout.POOL) as here:
-                with rollout.under_load(here, folder) as sent:
+                with rollout.under_load(here, folder, self.balancing) as sent:
                     self.work(here, sent)
                 keep(rollout.report(self.title, seed, sent, at_least=ENOUGH_REQUESTS), here)
 
@@ -219,10 +222,17 @@ SCENARIOS: Mapping[str, Scenario] = {
     "any": Faulty(
         "any of these, one after the other", plain, _alone, lambda _, rng: [rng.choice(_ANY)() for _ in range(3)]
     ),
-    "rolling-restart": Rollout(
-        f"{RESTARTS} restarts in turn behind nginx",
-        lambda on, sent: rollout.restart_in_turn(on, sent, restarts=RESTARTS, requests=REQUESTS),
-    ),
+    **{
+        name: Rollout(
+            f"{RESTARTS} restarts in turn behind {balancer}",
+            lambda on, sent: rollout.restart_in_turn(on, sent, restarts=RESTARTS, requests=REQUESTS),
+            balancing,
+        )
+        for name, balancer, balancing in (
+            ("rolling-restart", "nginx", nginx.balancing),
+            ("rolling-restart-haproxy", "HAProxy", haproxy.balancing),
+        )
+    },
     "migration": Rollout(
         "schema and program replaced and taken back",
         lambda on, sent: rollout.roll_out_and_back(on, sent, requests=REQUESTS),

@@ -135,6 +135,12 @@ def test_what_is_for_operators_is_not_for_clients(proxied, path):
     assert proxied.get(path).status_code == 404
 
 
+def test_elements_may_be_called_as_what_is_for_operators(proxied):
+    for name in ("metrics", "system"):
+        answer = proxied.get(f"/submodels/cw/submodel-elements/{name}")
+        assert answer.headers["Content-Type"].startswith("application/json")  # of an instance, whatever it says
+
+
 def test_the_rate_limit_is_each_clients_own_whatever_it_claims_to_be(balancing: Balancing, tmp_path):
     settings = {"TITAN_SECURITY__REQUESTS_PER_MINUTE": "3", "TITAN_HTTP__TRUSTED_PROXIES": "127.0.0.1"}
     with (
