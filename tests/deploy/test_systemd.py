@@ -119,10 +119,10 @@ def test_it_tells_of_its_start_and_its_life_and_its_stop(tmp_path, port):
     assert '"event"' in service.text()  # JSON, as the unit asks for
 
 
-def test_a_loop_that_stands_still_and_a_root_that_gave_up_are_started_again(tmp_path, port):
+def test_a_loop_that_stands_still_is_ended_and_another_goes_on_with_what_was_written(tmp_path, port):
     hook = tmp_path / "hook"
     with running(
-        unit.but(WatchdogSec="2s", RestartSec="100ms"),
+        unit.but(WatchdogSec="3s", RestartSec="100ms"),
         tmp_path,
         program=hooked.PROGRAM,
         environment=at(port, HOOK_SOCKET=str(hook)),
@@ -134,11 +134,17 @@ def test_a_loop_that_stands_still_and_a_root_that_gave_up_are_started_again(tmp_
         assert service.runs[0].ended_by_watchdog
         service.wait_ready()
         assert httpx.get(f"{url(port)}/shells/cw").json()["id"] == "s"
-        give_up(service, hook)
-        wait_until(lambda: len(service.runs) == 3, within_s=20, what="a third process")
-        assert service.runs[1].process.returncode == ExitCode.GAVE_UP
-        service.wait_ready()
         assert service.stop() == ExitCode.DONE
+
+
+def test_a_root_that_gave_up_is_started_again(tmp_path, port):
+    hook = tmp_path / "hook"
+    with running(unit, tmp_path, program=hooked.PROGRAM, environment=at(port, HOOK_SOCKET=str(hook))) as service:
+        service.wait_ready()
+        give_up(service, hook)
+        wait_until(lambda: len(service.runs) == 2, within_s=20, what="another process")
+        assert service.runs[0].process.returncode == ExitCode.GAVE_UP
+        service.wait_ready()
 
 
 def give_up(service: Service, hook: Path) -> None:
