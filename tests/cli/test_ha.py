@@ -22,7 +22,7 @@ from tests.support.server import free_port, serving
 from tests.support.waiting import wait_until
 from titan.ha.watching import ALERTS
 
-TIMEOUT = ("--timeout", "3")
+TIMEOUT = ("--timeout", "20")  # nothing here is slow but the machine
 with_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl here")
 
 
@@ -115,7 +115,7 @@ def test_what_never_answers_holds_nobody_up(titan, monkeypatch, tmp_path):
         ended = titan(
             "ha", "check", "--json", "--timeout", "0.5", "--url", http, "--prometheus", http, "--balancer", http
         )
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10
     assert ended.code == 1  # of the URLs that were named none is ready, and there is nothing behind the balancer
     items = {item["name"]: item for item in json.loads(ended.out)["items"]}
     assert {name for name, item in items.items() if item["verdict"] == "fail"} == {"instances", "balancer"}
