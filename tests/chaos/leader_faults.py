@@ -48,7 +48,7 @@ def released(here: Company) -> float:
     """An operator has the leader hand over (`titan leader release`); told is how long nobody led."""
     leader = here.leader
     with leader.command("leader", "release", ROLE) as command:
-        wait_until(lambda: not leads(leader.server), what="the end of the term")
+        wait_until(lambda: not leads(leader.server), within_s=30, what="the end of the term")
         took_s = here.taken_over(leader)
         assert command.wait(10) == 0
     return took_s
