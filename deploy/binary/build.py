@@ -22,7 +22,10 @@ ROOT = Path(__file__).parents[2]
 LAUNCHER = Path(__file__).with_name("launcher")
 MAGIC = b"TITANBIN"
 MAX_BYTES = 80_000_000
-HARDENED = ("-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-fPIE", "-pie", "-Wl,-z,relro,-z,now", "-s")
+HARDENED = (
+    *("-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"),
+    *("-fPIE", "-pie", "-Wl,-z,relro,-z,now", "-s"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def _floor_if_current(stamp: Path, inputs: str) -> str | None:
     return str(noted["glibc"]) if is_current else None
 
 
-def _state_of(libraries: Iterable[str]) -> dict[str, float | None]:
-    return {path: Path(path).stat().st_mtime if Path(path).exists() else None for path in libraries}
+def _state_of(libraries: Iterable[str]) -> dict[str, int | None]:
+    return {path: Path(path).stat().st_mtime_ns if Path(path).exists() else None for path in libraries}
 
 
 def _digest_of_inputs() -> str:

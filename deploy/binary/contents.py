@@ -39,15 +39,14 @@ NOT_OF_PACKAGES = re.compile(
 )
 """Tests, sources of what is compiled, commands, and what says how the package came into this environment."""
 
+LICENCE = re.compile(r"\.dist-info/(?:licenses/(.+)|([^/]*(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*))$")
+
 GLIBC = re.compile(r"(ld-linux.*|linux-vdso|lib(c|m|dl|pthread|rt|util|resolv|anl|nsl|BrokenLocale|mvec))\.so.*")
 _ELF = b"\x7fELF"
 
 
 class CannotBuild(Exception):
     """The binary cannot be built here; the text says why."""
-
-
-LICENCE = re.compile(r"\.dist-info/(licenses/.*|[^/]*(LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*)$")
 
 
 def collect(root: Path, tree: Path) -> list[Path]:
@@ -114,8 +113,8 @@ def _packages(lock: Path, app: Path) -> Iterator[Path]:
             raise CannotBuild(f"{requirement} is locked, but {distribution.version} is installed")
         for file in distribution.files or ():
             source = Path(str(file.locate()))
-            if LICENCE.search(file.as_posix()):
-                _copy(source, app.parent / "licences" / requirement.name / file.name)
+            if licence := LICENCE.search(file.as_posix()):
+                _copy(source, app.parent / "licences" / requirement.name / (licence[1] or licence[2]))
             elif not NOT_OF_PACKAGES.search(file.as_posix()):
                 if file.parts[0].removesuffix(".py") in sys.stdlib_module_names:
                     raise CannotBuild(f"{requirement.name} would hide the standard library's {file.parts[0]}")

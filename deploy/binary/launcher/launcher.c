@@ -96,7 +96,6 @@ static bool replace(int program, const char *partial, const char *name) {
 static void unpack(int program, const char *path, const struct payload *payload) {
     char partial[sizeof payload->name + sizeof PARTIAL];
     struct entry entry;
-    check_payload(payload);
     snprintf(partial, sizeof partial, "%s" PARTIAL, payload->name);
     int folder = -1;
     bool done = remove_tree(program, partial) && mkdirat(program, partial, 0700) == 0 &&
@@ -123,6 +122,7 @@ static char *unpacked(const struct payload *payload, bool is_server) {
             warn("%s/%s is damaged or incomplete: unpacked anew", path, payload->name);
             close(folder);
         }
+        check_payload(payload);
         remove_leftovers(program, path, payload->name); /* they may be what fills the disk */
         unpack(program, path, payload);
         folder = open_folder(program, payload->name);

@@ -73,7 +73,7 @@ struct payload load_payload(void) {
         die("cannot map this program's own file: %s", strerror(errno));
     close(fd);
     memcpy(&footer, payload.base + size - sizeof footer, sizeof footer);
-    if (memcmp(footer.magic, "TITANBIN", 8) != 0 || footer.index_at > size ||
+    if (memcmp(footer.magic, "TITANBIN", 8) != 0 || footer.index_at > size - sizeof footer ||
         footer.index_size != size - sizeof footer - footer.index_at)
         die(DAMAGED_FILE);
     payload.crc32 = footer.crc32;
