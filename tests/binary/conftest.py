@@ -1,6 +1,7 @@
 """The binary, built once for all of these tests and kept for the next run while nothing that goes into it changes."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -34,3 +35,14 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory, built: Built) -> BareRoot
     root = BareRoot(tmp_path_factory.mktemp("unpacked"), built.path)
     assert root.titan("--version").stdout.startswith("titan ")
     return root
+
+
+@pytest.fixture
+def inside(unpacked: BareRoot) -> BareRoot:
+    """The same with nothing in its state folder but what was unpacked."""
+    for path in unpacked.state.iterdir():
+        if path.is_dir() and path != unpacked.program:
+            shutil.rmtree(path)
+        elif path != unpacked.program:
+            path.unlink()
+    return unpacked

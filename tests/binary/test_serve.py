@@ -30,10 +30,10 @@ def curl(*arguments: str) -> str:
     return done.stdout
 
 
-def test_it_serves_the_api_and_its_pages_and_imports_and_exports_beside_itself(bare, tmp_path):
-    (bare.state / "pump-station.json").write_bytes(EXAMPLE.read_bytes())
-    with serving_inside(bare) as server:
-        bare.titan("import", "/state/pump-station.json")
+def test_it_serves_the_api_and_its_pages_and_imports_and_exports_beside_itself(inside, tmp_path):
+    (inside.state / "pump-station.json").write_bytes(EXAMPLE.read_bytes())
+    with serving_inside(inside) as server:
+        inside.titan("import", "/state/pump-station.json")
         shell = json.loads(curl(f"{server.url}/shells/{encode_identifier(SHELL)}"))
         assert shell["id"] == SHELL
         assert "GetAllAssetAdministrationShells" in curl(f"{server.url}/docs")
@@ -44,28 +44,28 @@ def test_it_serves_the_api_and_its_pages_and_imports_and_exports_beside_itself(b
         curl("-X", "PUT", "-F", "fileName=big.png", "-F", f"file=@{tmp_path / 'big.png'};type=image/png", thumbnail)
         curl("-o", str(tmp_path / "back.png"), thumbnail)
         assert (tmp_path / "back.png").read_bytes() == (tmp_path / "big.png").read_bytes()
-        bare.titan("db", "backup", "/state/backup.db")
-        bare.titan("check-health", "ready", TITAN_PORT=str(server.port))
-        assert "sqlite_writer" in bare.titan("status", TITAN_PORT=str(server.port)).stdout
-    bare.titan("db", "check")
-    bare.titan("export", "/state/exported.json")
-    exported = json.loads((bare.state / "exported.json").read_text())
+        inside.titan("db", "backup", "/state/backup.db")
+        inside.titan("check-health", "ready", TITAN_PORT=str(server.port))
+        assert "sqlite_writer" in inside.titan("status", TITAN_PORT=str(server.port)).stdout
+    inside.titan("db", "check")
+    inside.titan("export", "/state/exported.json")
+    exported = json.loads((inside.state / "exported.json").read_text())
     assert SHELL in [shell["id"] for shell in exported["assetAdministrationShells"]]
-    bare.titan("validate", "/state/exported.json")
+    inside.titan("validate", "/state/exported.json")
 
 
-def test_all_of_its_processes_run_the_unpacked_binary_and_not_as_root(bare):
-    with serving_inside(bare) as server:
-        processes = family(bare)
+def test_all_of_its_processes_run_the_unpacked_binary_and_not_as_root(inside):
+    with serving_inside(inside) as server:
+        processes = family(inside)
         assert server.pid in processes  # it became the server: nothing stands between it and whoever started it
         assert len(processes) == 2  # and the writer
         assert {Path(f"/proc/{pid}").stat().st_uid for pid in processes} == {USER}
 
 
-def test_sigterm_answers_what_is_in_flight_and_ends_with_0(bare):
+def test_sigterm_answers_what_is_in_flight_and_ends_with_0(inside):
     body = json.dumps({"modelType": "Submodel", "id": "urn:x:1"}).encode()
     fields = ("Host: x", "Content-Type: application/json", f"Content-Length: {len(body)}", "Expect: 100-continue")
-    with serving_inside(bare) as server, socket.create_connection(("127.0.0.1", server.port), 10) as client:
+    with serving_inside(inside) as server, socket.create_connection(("127.0.0.1", server.port), 10) as client:
         client.sendall("\r\n".join(("POST /submodels HTTP/1.1", *fields, "", "")).encode())
         assert client.recv(1000).startswith(b"HTTP/1.1 100")  # it waits for the body
         server.terminate()
@@ -73,26 +73,26 @@ def test_sigterm_answers_what_is_in_flight_and_ends_with_0(bare):
         client.sendall(body)
         assert client.recv(1000).startswith(b"HTTP/1.1 201")
         assert server.wait() == 0
-        assert family(bare) == set()
+        assert family(inside) == set()
 
 
-def test_sigkill_of_the_one_that_was_started_leaves_no_server_behind(bare):
-    with serving_inside(bare) as server:
+def test_sigkill_of_the_one_that_was_started_leaves_no_server_behind(inside):
+    with serving_inside(inside) as server:
         httpx.post(f"{server.url}/submodels", json={"modelType": "Submodel", "id": "urn:x:1"}).raise_for_status()
         os.kill(server.pid, signal.SIGKILL)
         server.wait()
-        wait_until(lambda: not family(bare), within_s=5.0, what="the end of all of its processes")
-    with serving_inside(bare) as again:
+        wait_until(lambda: not family(inside), within_s=5.0, what="the end of all of its processes")
+    with serving_inside(inside) as again:
         assert len(httpx.get(f"{again.url}/submodels").json()["result"]) == 1
 
 
-def test_systemd_is_told_by_the_process_that_it_started(bare):
+def test_systemd_is_told_by_the_process_that_it_started(inside):
     name = f"titan-binary-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(f"\0{name}")
         manager.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         manager.settimeout(20)
-        with serving_inside(bare, NOTIFY_SOCKET=f"@{name}", WATCHDOG_USEC="1000000") as server:
+        with serving_inside(inside, NOTIFY_SOCKET=f"@{name}", WATCHDOG_USEC="1000000") as server:
             for wanted in ("READY=1", "WATCHDOG=1", "STOPPING=1"):
                 if wanted == "STOPPING=1":
                     server.terminate()
@@ -121,16 +121,16 @@ def empty_database(server: Postgres) -> Iterator[str]:
         server.drop_database("binary")
 
 
-def test_on_postgresql_and_redis(bare, postgres: Postgres):
+def test_on_postgresql_and_redis(inside, postgres: Postgres):
     with empty_database(postgres) as url, running_redis() as redis:
         remotes = {"DATABASE_URL": url, "REDIS_URL": redis.url()}
-        assert "schema" in bare.titan("serve", code=4, **remotes).stderr
-        bare.titan("db", "upgrade", **remotes)
-        with serving_inside(bare, **remotes) as server:
+        assert "schema" in inside.titan("serve", code=4, **remotes).stderr
+        inside.titan("db", "upgrade", **remotes)
+        with serving_inside(inside, **remotes) as server:
             httpx.post(f"{server.url}/submodels", json={"modelType": "Submodel", "id": "urn:x:1"}).raise_for_status()
             assert json.loads(curl(f"{server.url}/submodels/{encode_identifier('urn:x:1')}"))["id"] == "urn:x:1"
             checks = json.loads(curl(f"{server.url}/health/ready"))["checks"]
             assert {checks[name]["status"] for name in ("database", "redis")} == {"up"}
-            assert "leader" in bare.titan("leader", "status", **remotes).stdout
+            assert "leader" in inside.titan("leader", "status", **remotes).stdout
             server.terminate()
             assert server.wait() == 0
