@@ -102,13 +102,13 @@ def test_the_steps_of_its_readme_are_shell_and_name_what_is_there(tmp_path):
 
 
 def test_it_tells_of_its_start_and_its_life_and_its_stop(tmp_path, port):
-    watchdog_s = 1.5
+    watchdog_s = 3.0
     with running(unit.but(WatchdogSec=f"{watchdog_s:g}s"), tmp_path, environment=at(port)) as service:
         run = service.wait_ready()
         assert f"serving on port {port}" in run.values("STATUS")
         assert run.values("MAINPID") in ([], [str(run.process.pid)])  # systemd gets exit codes of its child alone
         assert httpx.post(f"{url(port)}/shells", json=shell("s")).status_code == 201
-        wait_until(lambda: len(run.signs_of_life()) >= 4, what="signs of life")
+        wait_until(lambda: len(run.signs_of_life()) >= 3, what="signs of life")
         assert service.stop() == ExitCode.DONE
     times = run.signs_of_life()
     assert max(after - before for before, after in pairwise(times)) < watchdog_s
