@@ -25,7 +25,8 @@ from titan.version import __version__
 
 USER = pod()["spec"]["securityContext"]["runAsUser"]
 FOLDER = "/run/secrets/titan-aas"
-STARTS_WITHIN_S = 20.0
+STARTS_WITHIN_S = 60.0  # this shows that it starts, not how fast; others work on the machine
+ANSWERS_WITHIN_S = 20.0
 STOPS_WITHIN_S = 25.0
 MIB = 1024 * 1024
 CACHE_TAKES = 1.25
@@ -97,6 +98,11 @@ def answers(url: str) -> bool:
     return False
 
 
+def create(url: str) -> int:
+    """Post a shell; return the status."""
+    return httpx.post(f"{url}/shells", json=shell("urn:image"), timeout=ANSWERS_WITHIN_S).status_code
+
+
 @pytest.fixture
 def address() -> dict[str, str]:
     """Loopback and a free port, instead of the Deployment's 0.0.0.0:8080."""
@@ -120,17 +126,21 @@ def test_the_image_migrates_serves_and_drains_as_the_manifests_run_it(image, add
         with running(command, tmp_path / "log") as process:
             wait_until(lambda: answers(url + path("startupProbe")), within_s=STARTS_WITHIN_S, what="started")
             wait_until(lambda: answers(url + path("readinessProbe")), within_s=STARTS_WITHIN_S, what="ready")
-            assert httpx.get(url + path("readinessProbe")).json()["status"] == "ready"
-            assert httpx.post(f"{url}/shells", json=shell("urn:image")).status_code == 201
+            assert httpx.get(url + path("readinessProbe"), timeout=ANSWERS_WITHIN_S).json()["status"] == "ready"
+            assert create(url) == 201
             one = first_process(process.pid)
             assert powers(one) == dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 0)
             assert Path(f"/proc/{one}").stat().st_uid == USER
             assert_idle_memory_lets_the_autoscaler_go_down(one)
 
             check = image.command(
-                ["live"], environment=variables, user=USER, mounts=mounts, entry=["titan", "check-health"]
+                ["live", "--timeout=20"],
+                environment=variables,
+                user=USER,
+                mounts=mounts,
+                entry=["titan", "check-health"],
             )
-            assert subprocess.run(check, capture_output=True, text=True, timeout=20, check=False).stdout == "live\n"
+            assert subprocess.run(check, capture_output=True, text=True, timeout=60, check=False).stdout == "live\n"
             hook, *arguments = container()["lifecycle"]["preStop"]["exec"]["command"]
             before = image.command(arguments, environment=variables, user=USER, mounts=mounts, entry=[hook])
             stop_as_a_kubelet_does(process, before, f"{url}/shells")
@@ -141,7 +151,7 @@ def stop_as_a_kubelet_does(process: "subprocess.Popen[bytes]", before: Sequence[
     began = time.monotonic()
     with subprocess.Popen(before) as hook:
         while hook.poll() is None:
-            assert httpx.get(url).status_code == 200
+            assert httpx.get(url, timeout=ANSWERS_WITHIN_S).status_code == 200
             time.sleep(0.05)
     assert (hook.returncode, time.monotonic() - began >= seconds_of_sleep()) == (0, True)
     os.kill(first_process(process.pid), signal.SIGTERM)
@@ -184,7 +194,7 @@ def resident_mib(root: int) -> float:
 def test_the_image_alone_refuses_to_listen_for_everybody(image):
     """What `docker run IMAGE` does: 0.0.0.0 and no word of anonymous clients."""
     command = image.command(image.stage.commands["CMD"], environment={}, user=USER, mounts={})
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "TITAN_SECURITY__ALLOW_ANONYMOUS=true" in done.stderr
 
@@ -194,7 +204,7 @@ def test_nothing_can_be_written_or_installed_in_there(image):
     places = "/x /usr/local/x /opt/titan/x /tmp/x /var/lib/titan-aas/x"
     tries = f"for place in {places}; do touch $place; done; python3 -m pip --version; exec sleep 0"
     command = image.command(["-c", tries], environment={}, user=USER, mounts={}, entry=["sh"])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr.count("Read-only file system") == len(places.split())
     assert "No module named pip" in done.stderr
     assert done.returncode == 0
@@ -210,7 +220,7 @@ def test_the_image_alone_keeps_its_documents_in_a_volume(image, address, tmp_pat
     for status in (201, 409):  # the second time it is there
         with running(command, tmp_path / "log") as process:
             wait_until(lambda: answers(f"{url}/health/ready"), within_s=STARTS_WITHIN_S, what="ready")
-            assert httpx.post(f"{url}/shells", json=shell("urn:image")).status_code == status
+            assert create(url) == status
             os.kill(first_process(process.pid), signal.SIGTERM)
             assert process.wait(STOPS_WITHIN_S) == 0
     assert [path.name for path in volume.iterdir() if path.suffix == ".db"] == ["titan.db"]
