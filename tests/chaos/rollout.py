@@ -4,15 +4,18 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos import next_version
 from tests.chaos.installation import Installation
 from tests.chaos.round import Report
+from tests.chaos.told import cursor_now, heard_all
 from tests.support import nginx
 from tests.support.balancer import Balancing
 from tests.support.rolling import drain
 from tests.support.server import PROGRAM, ROOT, clean_environment
+from tests.support.tireless import Tireless, TirelessSocket
 from tests.support.traffic import Sent, traffic
 
 CLIENTS = 16
@@ -25,16 +28,31 @@ BETWEEN_WITHIN_S = 120.0
 MIGRATED_WITHIN_S = 90.0
 
 
+@dataclass(slots=True)
+class Load:
+    """Clients at work; complete once the block has ended."""
+
+    sent: Sent
+    missed: list[str] = field(default_factory=list)
+    """What is wrong with the events that followers heard."""
+
+
 @contextlib.contextmanager
-def under_load(on: Installation, folder: Path, balancing: Balancing = nginx.balancing) -> Iterator[Sent]:
-    """Send through a balancer for the time of the block, from clients that try nothing twice."""
+def under_load(on: Installation, folder: Path, balancing: Balancing = nginx.balancing) -> Iterator[Load]:
+    """Send through a balancer for the time of the block, from clients that try nothing twice; follow what they do."""
     ports = [instance.port for instance in on.instances]
-    with (
-        balancing(folder / "balancer", ports) as url,
-        traffic(url, clients=CLIENTS, methods=METHODS, size=1024) as sent,
-    ):
-        sent.wait_for(10 * CLIENTS)
-        yield sent
+    with balancing(folder / "balancer", ports) as url:
+        start = cursor_now(on)
+        followers = [kind(lambda: [url], start) for kind in (Tireless, TirelessSocket)]
+        try:
+            with traffic(url, clients=CLIENTS, methods=METHODS, size=1024) as sent:
+                sent.wait_for(10 * CLIENTS)
+                load = Load(sent)
+                yield load
+            load.missed = heard_all(url, start, followers)[1]
+        finally:
+            for each in followers:
+                each.stop()
 
 
 def restart_in_turn(on: Installation, sent: Sent, *, restarts: int, requests: int) -> None:
@@ -59,14 +77,16 @@ def roll_out_and_back(on: Installation, sent: Sent, *, requests: int) -> None:
     pause()
 
 
-def report(title: str, seed: int, sent: Sent, *, at_least: int = 0) -> Report:
-    """Judge what became of the requests: every one is answered, and by what one database must answer."""
+def report(title: str, seed: int, load: Load, *, at_least: int = 0) -> Report:
+    """Judge what became of the requests: every one is answered, and by what one database must answer, and is told."""
+    sent = load.sent
     made = Report(title, seed, requests=len(sent.outcomes))
     made.acknowledged = sum(
         count for (method, status), count in sent.statuses().items() if method != "GET" and status in {201, 204}
     )
     made.slowest_s = max(outcome.took_s for outcome in sent.outcomes)
     made.ready_s = 0.0
+    made.findings += load.missed
     lost = sent.lost()
     if lost:
         made.findings.append(f"{len(lost)} of {made.requests} requests failed, such as {lost[0]}")

@@ -77,9 +77,9 @@ class Rollout:
     def play(self, folder: Path, seeds: Sequence[int], keep: Keep) -> None:
         for seed in seeds:
             with running_server() as server, installed(server, folder, settings=rollout.POOL) as here:
-                with rollout.under_load(here, folder, self.balancing) as sent:
-                    self.work(here, sent)
-                keep(rollout.report(self.title, seed, sent, at_least=ENOUGH_REQUESTS), here)
+                with rollout.under_load(here, folder, self.balancing) as load:
+                    self.work(here, load.sent)
+                keep(rollout.report(self.title, seed, load, at_least=ENOUGH_REQUESTS), here)
 
 
 @dataclass(frozen=True, slots=True)

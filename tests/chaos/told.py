@@ -130,13 +130,7 @@ class Followed:
         """Compare what each follower heard with what the database has to tell."""
         for instance in self.here.instances:
             instance.wait_ready()
-        behind = pages(self.here.urls[0], self.start, limit=1000)
-        truth = {(event["id"], event["subject"], int(event["revision"])) for event in behind}
-        deadline = time.monotonic() + HEARD_WITHIN_S
-        while any(truth - set(each.heard) for each in self.followers) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        for each in self.followers:
-            each.stop()
+        truth, findings = heard_all(self.here.urls[0], self.start, self.followers)
         acknowledged = self.writers.acknowledged
         report = Report(title, seed, requests=len(truth), acknowledged=len(acknowledged), ready_s=0.0)
         told = {(subject, revision) for _, subject, revision in truth}
@@ -145,14 +139,30 @@ class Followed:
             report.findings.append(f"{len(report.lost)} acknowledged writes have no event: {report.lost[:3]}")
         if len(truth) < wanted:
             report.findings.append(f"only {len(truth):,} events of {wanted:,}: the round proves too little")
-        for number, each in enumerate(self.followers):
-            report.findings += [
-                f"follower {number} ({type(each).__name__}) {finding}" for finding in faults(each, truth)
-            ]
+        report.findings += findings
         return report
 
 
-def faults(follower: Tireless, truth: set[tuple[str, str, int]]) -> Iterator[str]:
+Truth = set[tuple[str, str, int]]
+"""Id, subject and revision of each event."""
+
+
+def heard_all(url: str, start: str, followers: Sequence[Tireless]) -> tuple[Truth, list[str]]:
+    """Wait until all have heard what this instance has to tell behind a cursor; return that, and what is wrong."""
+    truth = {(event["id"], event["subject"], int(event["revision"])) for event in pages(url, start, limit=1000)}
+    deadline = time.monotonic() + HEARD_WITHIN_S
+    while any(truth - set(each.heard) for each in followers) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    for each in followers:
+        each.stop()
+    return truth, [
+        f"follower {number} ({type(each).__name__}) {finding}"
+        for number, each in enumerate(followers)
+        for finding in faults(each, truth)
+    ]
+
+
+def faults(follower: Tireless, truth: Truth) -> Iterator[str]:
     """Yield what is wrong with what one of them heard."""
     if gap := truth - set(follower.heard):
         yield f"missed {len(gap)} events: {sorted(gap)[:3]}"
