@@ -36,6 +36,10 @@ GONE = None
 """In the place of a `Close`: there is nobody to say it to."""
 
 
+PING = bytes(FrameProtocol(client=False, extensions=[]).ping())
+"""Made beforehand: a client may have said goodbye in the moment in which it is due."""
+
+
 def text_frame(text: bytes) -> bytes:
     """Return a whole message as the one frame that every client gets."""
     return bytes(FrameProtocol(client=False, extensions=[]).send_data(text.decode()))
@@ -97,7 +101,7 @@ class Socket:
                 return GONE
             self._unanswered += 1
             self._received = 0
-            await self._wire.send(self._protocol.send(Ping()))
+            await self._wire.send(PING)
 
     def _is_too_large(self, message: Message[Any]) -> bool:
         self._message += len(message.data)
