@@ -100,7 +100,6 @@ def watcher(
 
 STANDBY = Standby("pg-2", "streaming", "async", 0, 0.1)
 DATABASE = Standing(
-    version=16,
     max_connections=300,
     reserved_connections=3,
     standbys=(STANDBY,),

@@ -31,6 +31,10 @@ from titan.ha.verdict import Verdict
 from titan.ha.watching import ALERTS
 from titan.redis.standing import Clustered, Single
 
+IN = {"key": "app", "operator": "In", "values": ["titan-aas"]}
+EXISTS = {"key": "app", "operator": "Exists"}
+NEITHER = {"key": "app", "operator": "NotIn", "values": ["other"]}
+ABSENT = {"key": "app", "operator": "DoesNotExist"}
 CLUSTER = Clustered("ok", 3, ())
 AWAY = Unknown("Connection refused")
 ONE_UP = watcher(targets=[target(1), target(2, "down")])
@@ -68,6 +72,8 @@ PASSES = [
     ("disruption-budget", {}, "keeps 2 of 3 pods, disruptions allowed now: 1"),
     ("disruption-budget", of(deployment(), budget(minAvailable="66%")), "keeps 2 of 3"),
     ("disruption-budget", of(deployment(), budget(maxUnavailable=1)), "keeps 2 of 3"),
+    ("disruption-budget", of(deployment(), budget({"matchExpressions": [IN]})), "keeps 2 of 3"),
+    ("disruption-budget", of(deployment(), budget({"matchExpressions": [EXISTS, NEITHER]})), "keeps 2 of 3"),
     ("anti-affinity", {}, "3 pods run on 3 nodes"),
     ("anti-affinity", of(deployment()), "0 pods"),
     (
@@ -121,6 +127,8 @@ FAILS = [
         "does not select",
         "app:",
     ),
+    ("disruption-budget", of(deployment(), budget({"matchExpressions": [IN, ABSENT]})), "does not select", "app:"),
+    ("disruption-budget", of(deployment(), budget({"matchLabels": {}})), "does not select", "app:"),
     ("anti-affinity", of(deployment(affinity=None), *PODS), "no podAntiAffinity", "apply"),
     ("anti-affinity", of(deployment(), *ONE_NODE), "3 pods run on 1 nodes", "more nodes"),
     ("alerts", {"watcher": watcher([rule(name) for name in ALERTS[1:]])}, ALERTS[0], "deploy/prometheus"),

@@ -41,11 +41,27 @@ def _pod_labels(deployment: Document) -> Mapping[str, str]:
 
 
 def _selects(selector: object, labels: Mapping[str, str]) -> bool:
-    """Say whether a selector's matchLabels fit; one with expressions is not understood, and is none that we ship."""
+    """Say whether a label selector fits; one that asks for nothing fits nobody's pods in particular."""
     wanted = value(selector, "matchLabels")
-    if not isinstance(wanted, Mapping) or not wanted or value(selector, "matchExpressions"):
+    wishes = list(wanted.items()) if isinstance(wanted, Mapping) else []
+    expressions = rows(selector, "matchExpressions")
+    if not wishes and not expressions:
         return False
-    return all(labels.get(name) == wish for name, wish in wanted.items())
+    return all(labels.get(name) == wish for name, wish in wishes) and all(_fits(one, labels) for one in expressions)
+
+
+def _fits(expression: object, labels: Mapping[str, str]) -> bool:
+    name, values = text(expression, "key"), rows(expression, "values")
+    match text(expression, "operator"):
+        case "In":
+            return labels.get(name) in values
+        case "NotIn":
+            return labels.get(name) not in values
+        case "Exists":
+            return name in labels
+        case "DoesNotExist":
+            return name not in labels
+    return False
 
 
 def disruption_budget(evidence: Evidence) -> Answer:

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable
 
+from titan.ha.cluster import READY_PATH
 from titan.ha.evidence import Asked, Document, Unknown, Watcher
 from titan.ha.reading import rows, text, value
 
 Fetch = Callable[[str, str, bool], "tuple[int, bytes] | Unknown"]
 """GET of a path below a base URL, with the caller's token or without: status and body; blocks for a bounded time."""
 
-HEALTH = "/health/ready"
 RULES = "/api/v1/rules?type=alert"
 TARGETS = "/api/v1/targets?state=active"
 STATES = ("ready", "degraded", "unready")
@@ -17,7 +17,7 @@ STATES = ("ready", "degraded", "unready")
 
 def health(fetch: Fetch, url: str) -> Asked | Unknown:
     """Ask for readiness; an answer of another sort than ours is told as what it is."""
-    answer = fetch(url, HEALTH, True)
+    answer = fetch(url, READY_PATH, True)
     if isinstance(answer, Unknown):
         return answer
     status, body = answer

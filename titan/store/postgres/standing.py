@@ -14,8 +14,7 @@ from titan.store.postgres.url import PostgresUrl
 _SERVER = """
 SELECT current_setting('max_connections')::int AS max_connections,
        current_setting('superuser_reserved_connections')::int
-         + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved_connections,
-       current_setting('server_version_num')::int / 10000 AS version
+         + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved_connections
 """
 _STANDBYS = """
 SELECT application_name AS name, state, sync_state,
@@ -50,7 +49,6 @@ class Standby:
 class Standing:
     """What the server said."""
 
-    version: int
     max_connections: int
     reserved_connections: int
     """Of `max_connections`, those kept for superusers and others with that privilege."""
