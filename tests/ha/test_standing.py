@@ -116,7 +116,8 @@ def test_one_redis():
 
 def test_sentinels_and_what_they_lack():
     with sentinels() as watched:
-        assert of_redis(watched.url()) == Watched(answered=3, asked=3, sentinels=3, quorum=2, replicas=2, trouble=None)
+        well = Watched(answered=3, asked=3, sentinels=3, quorum=2, replicas=2, trouble=None)
+        wait_until(lambda: of_redis(watched.url()) == well, what="what every Sentinel has heard of by then")
         watched.servers[1].kill()
         wait_until(lambda: getattr(of_redis(watched.url()), "replicas", None) == 1)
         watched.sentinels[0].kill()
@@ -133,7 +134,7 @@ def test_sentinels_and_what_they_lack():
 
 def test_a_cluster_and_a_master_without_its_replica():
     with cluster() as made:
-        assert of_redis(made.url()) == Clustered("ok", 3, ())
+        wait_until(lambda: of_redis(made.url()) == Clustered("ok", 3, ()), what="what every node has heard of by then")
         replica = next(node for node in made.nodes if node.info("role") == "slave")
         master = replica.info("master_port")
         replica.kill()
