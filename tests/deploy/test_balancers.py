@@ -54,6 +54,13 @@ def test_an_id_of_2048_characters_comes_through_both_ways(proxied):
     assert proxied.get(path).json()["id"] == document_id
 
 
+def test_two_ids_of_the_longest_kind_fit_into_one_request(proxied):
+    longest = encode_identifier("\U0001f527" * 2048)
+    answer = proxied.get(f"/shells/{longest}/submodels/{longest}")
+    assert answer.status_code in {404, 501}
+    assert answer.json()["messages"]
+
+
 def test_a_body_as_large_as_the_server_takes_reaches_it(proxied):
     answer = proxied.post("/submodels", content=b" " * (8 * 1024 * 1024), headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
