@@ -29,6 +29,7 @@ COMMANDS = [
     ("import", str(EXAMPLE)),
     ("import", "--json", str(EXAMPLE)),
     ("export", "-"),
+    ("ha", "check", "--timeout", "1"),
 ]
 
 WRONG = {
