@@ -13,7 +13,7 @@ from tests.support.server import Server, free_port
 from tests.support.waiting import wait_until
 from tests.support.websocket import telling
 
-DRAIN_DELAY_S = 2.0
+DRAIN_DELAY_S = 5.0
 
 
 @pytest.fixture(scope="module")
