@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,8 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from tests.http.support import Client, Running, running
 from tests.support.event_desk import Desk, desk
 from tests.support.waiting import until
-from tests.support.websocket import Raw, upgrade
+from tests.support.websocket import Raw, request, upgrade
+from titan.api.messages import Request, Response
 from titan.events.socket import MAX_BYTES, MAX_MESSAGE
 from titan.events.websocket import POSITION, events_socket
 from titan.http.limits import HttpLimits
@@ -159,6 +161,24 @@ async def test_a_client_that_just_goes_is_forgotten_at_once():
     async with stage() as it:
         it.client.close()
         await it.assert_forgotten()
+
+
+async def test_a_client_that_is_gone_before_its_answer_is_forgotten():
+    asked, gone = trio.Event(), trio.Event()
+    async with desk() as it:
+
+        async def hesitant(wish: Request) -> Response:
+            asked.set()
+            await gone.wait()
+            return await events_socket(it.streams, (), wish)
+
+        async with running(feeds={("events", "ws"): hesitant}) as site, await site.connect() as client:
+            await client.send(request())
+            await asked.wait()
+            client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            gone.set()
+            await Stage(it, site, client, Raw(client, b"")).assert_forgotten()
 
 
 async def test_noise_ends_in_order():

@@ -121,14 +121,18 @@ class Http1Protocol(H11Protocol):
             self._wire.end()
 
     async def switch(self, headers: RawHeaders, abort: Callable[[], None]) -> RawWire:
-        """Answer 101 and hand the connection over; the request, with its `Upgrade`, has been read whole."""
+        """Answer 101 and hand the connection over; the request, with its `Upgrade`, has been read whole.
+
+        Where the client is gone already, what is handed over has ended.
+        """
         assert isinstance(self.stream, HTTPStream)
         connection = cast("h11.Connection", self.connection)
         date_and_server = [field for field in self.config.response_headers("h11") if field[0] != b"connection"]
-        await self._send_h11_event(h11.InformationalResponse(status_code=101, headers=[*headers, *date_and_server]))
+        # Before it is sent: where that fails, it is the wire that must hear of the end, no longer the stream.
         self._wire = RawWire(self.send, abort, connection.trailing_data[0])
         self.stream.closed = True  # hypercorn's end of the exchange: nothing more is sent by it
         self.stream = None
+        await self._send_h11_event(h11.InformationalResponse(status_code=101, headers=[*headers, *date_and_server]))
         self.connection = cast("h11.Connection", _Handed())
         await self.can_read.set()  # whoever reads has waited for what comes of the upgrade
         return self._wire
