@@ -101,3 +101,16 @@ async def test_who_only_reads_and_who_is_somebody_else_is_left_alone(postgres, d
             left = "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('stranger', 'titan-aas/reader')"
             assert await in_thread(postgres.psql, left, database) == "2"
         await it.store.write(document("b"), WriteMode.CREATE)
+
+
+@pytest.mark.parametrize("right", ["SELECT ON pg_stat_activity", "EXECUTE ON FUNCTION pg_terminate_backend"])
+async def test_without_the_right_to_look_or_to_end_it_serves_all_the_same(right, postgres, database, frozen):
+    await in_thread(postgres.psql, f"REVOKE {right} FROM PUBLIC", database)
+    async with opened(postgres.url(database), limits=LOOKING) as it:
+        await it.store.write(document("a"), WriteMode.CREATE)
+        await in_thread(lock, frozen)
+        frozen.say(MID_STATEMENT)
+        await trio.sleep(2 * FROZEN_S)  # looked for in vain, many times
+        await it.store.write(document("b"), WriteMode.CREATE)
+        assert [line for line in it.lines if " down" in line] == []
+    assert await sessions(postgres, database) == "1"

@@ -7,7 +7,8 @@ for as long as the instance is frozen. It is rare, since the messages of a state
 document does not; and a leader's epoch would be held with it. So every instance that watches its database looks for
 such sessions.
 
-Not promised: that one is ended that holds no transaction number (it holds no row), or is another role's.
+Not promised: that one is ended that holds no transaction number (it holds no row), or is another role's; nor that any
+is where the right to see or to end sessions was taken from everybody.
 """
 
 import asyncpg
@@ -29,13 +30,12 @@ _END = "SELECT pg_terminate_backend($1)"
 async def end_frozen(session: Session, after_s: float) -> int:
     """End what has been frozen for so long; return how many sessions that were."""
     ended = 0
-    for row in await session.read_rows(_FROZEN, after_s):
-        await session.begin()
-        try:
+    try:
+        for row in await session.read_rows(_FROZEN, after_s):
+            await session.begin()
             await session.row(_END, row["pid"])
-        except asyncpg.InsufficientPrivilegeError:  # somebody took it from PUBLIC: it is no reason not to serve
-            await session.rollback()
-        else:
             await session.commit()
             ended += 1
+    except asyncpg.InsufficientPrivilegeError:  # somebody took it from PUBLIC: it is no reason not to serve
+        await session.rollback()
     return ended
