@@ -1,5 +1,6 @@
 """What tests of several folders share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import pytest
 from tests.support.places import Place
 from tests.support.postgres import Postgres
 from tests.support.postgres_store import fresh_database, shared_server
+
+
+def pytest_configure() -> None:
+    """Have SIGTERM end a run as Ctrl-C does, so that fixtures end the servers that they have started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import clean_environment
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 OWN_TIME_S = 0.3
@@ -132,3 +133,29 @@ def seconds(command: list[str]) -> float:
     began = time.perf_counter()
     subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, timeout=60, check=True)
     return time.perf_counter() - began
+
+
+SLOW_TEST = """
+import time
+import pytest
+
+@pytest.fixture
+def server(request):
+    (request.path.parent / "started").touch()
+    yield
+    (request.path.parent / "ended").touch()
+
+def test_it(server):
+    time.sleep(60)
+"""
+
+
+def test_a_run_of_tests_that_is_told_to_end_ends_what_it_has_started(tmp_path):
+    (tmp_path / "test_slow.py").write_text(SLOW_TEST)
+    pytest_alone = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-c", "/dev/null", str(tmp_path)]
+    as_a_job = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # which the second half of `./dev test` is
+    process = subprocess.Popen([*as_a_job, *pytest_alone], cwd=ROOT, stdout=subprocess.DEVNULL)
+    wait_until((tmp_path / "started").exists, within_s=30, what="the test")
+    process.terminate()
+    assert process.wait(timeout=30) == pytest.ExitCode.INTERRUPTED
+    assert (tmp_path / "ended").exists()
