@@ -36,16 +36,28 @@ def test_starts_at_the_same_time_unpack_once(bare):
 
 def test_other_versions_go_unless_somebody_runs_from_them(unpacked):
     current = own(unpacked)
-    for name in ("0.0.1-killed", "0.0.2-running"):
+    killed, running = "0.0.1-0123456789ab", "0.0.2-0123456789ab"
+    for name in (killed, f"{killed}.damaged-7", running):
         shutil.copytree(current / "licences", unpacked.program / name / "licences")
         (unpacked.program / name / "lock").touch()
     _give(unpacked.program)
-    with (unpacked.program / "0.0.2-running" / "lock").open() as lock:
+    with (unpacked.program / running / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         unpacked.titan("--version")
-        assert folders(unpacked) == ["0.0.2-running", current.name]
+        assert folders(unpacked) == [running, current.name]
     unpacked.titan("--version")
     assert folders(unpacked) == [current.name]
+
+
+def test_what_somebody_else_keeps_in_a_folder_of_that_name_is_left_alone(bare):
+    bare.program.mkdir(0o700)
+    for name in ("thesis", "2024-report", "1-0123456789ab0", "x-0123456789ab"):
+        (bare.program / name).mkdir()
+        (bare.program / name / "pages").touch()
+    _give(bare.program)
+    bare.titan("--version")
+    assert {"thesis", "2024-report", "1-0123456789ab0", "x-0123456789ab"} < set(folders(bare))
+    assert (bare.program / "thesis" / "pages").exists()
 
 
 def test_a_server_goes_on_while_what_it_runs_from_is_damaged_and_unpacked_anew(bare):

@@ -17,6 +17,7 @@
 #define PROGRAM "program"
 #define LOCK "lock"
 #define WAIT_S 30
+#define DIGEST_DIGITS 12 /* as build.py names it */
 #define LOWEST_KEPT_FD 10 /* never one of the standard descriptors, not even where those are closed */
 
 /* As the settings read them: the variables, systemd's first folder, the default; empty counts as not set.
@@ -144,6 +145,18 @@ static bool is_in_use(int program, const char *name) {
     return used;
 }
 
+/* Named as the build names contents (VERSION-DIGEST), perhaps with what is put behind that: .unpacking, .damaged-PID.
+ *
+ * All else was put there by somebody else, whose state folder happens to hold a folder called "program".
+ */
+static bool is_of_this_program(const char *name) {
+    const char *digest = strchr(name, '-');
+    if (digest == NULL || *name < '0' || *name > '9')
+        return false;
+    size_t length = strspn(++digest, "0123456789abcdef");
+    return length == DIGEST_DIGITS && (digest[length] == '\0' || digest[length] == '.');
+}
+
 void remove_leftovers(int program, const char *path, const char *current) {
     int copy = openat(program, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = copy < 0 ? NULL : fdopendir(copy);
@@ -151,7 +164,7 @@ void remove_leftovers(int program, const char *path, const char *current) {
         die("cannot read %s: %s", path, strerror(errno));
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         const char *name = entry->d_name;
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, LOCK) == 0 || strcmp(name, current) == 0)
+        if (!is_of_this_program(name) || strcmp(name, current) == 0)
             continue;
         if (!is_in_use(program, name) && !remove_tree(program, name))
             warn("cannot remove what is left in %s/%s: %s", path, name, strerror(errno));

@@ -13,5 +13,6 @@ void hold(int folder, const char *path);
 
 bool remove_tree(int parent, const char *name);
 
-/* Removes all but `current` that no process runs from: other versions, damaged copies, what killed starts have left. */
+/* Removes all of this program's but `current` that no process runs from: other versions, damaged copies, what killed
+ * starts have left. What is not called as one of these stays. */
 void remove_leftovers(int program, const char *path, const char *current);
