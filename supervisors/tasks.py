@@ -84,10 +84,11 @@ class Tasks:
         )
 
     def _last_success(self) -> Mapping[str, float]:
+        # A task that is no longer configured has a record for a while yet, and is not late.
         return {
-            record.name: record.succeeded_ms / 1000
-            for record in self._board.records.values()
-            if record.succeeded_ms is not None
+            task.name: record.succeeded_ms / 1000
+            for task in self._tasks
+            if (record := self._board.records.get(task.name)) is not None and record.succeeded_ms is not None
         }
 
 
