@@ -1,8 +1,10 @@
 """What stands in a Kubernetes namespace, by the operator's own kubectl and rights; only read."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 
 from titan.ha.cluster import NAME
 from titan.ha.evidence import Cluster, Unknown
@@ -32,7 +34,12 @@ def _get(program: str, *words: str, within_s: float) -> list[dict[str, object]] 
     command = [program, "get", *words, "--output", "json", f"--request-timeout={within_s:g}s"]
     try:
         done = subprocess.run(  # noqa: S603  (the operator's kubectl; no shell between)
-            command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=within_s
+            command,
+            check=False,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=within_s,
         )
     except subprocess.TimeoutExpired:
         return Unknown(f"kubectl did not answer within {within_s:g} s")
@@ -46,3 +53,16 @@ def _get(program: str, *words: str, within_s: float) -> list[dict[str, object]] 
     except (ValueError, RecursionError):
         return Unknown("kubectl printed no JSON")
     return [item for item in items if isinstance(item, dict)]
+
+
+def _environment() -> dict[str, str]:
+    """Return ours without what the single binary sets for its own Python alone.
+
+    kubectl asks helpers for credentials, and those of some providers are Python too, another one.
+    """
+    is_sealed = os.environ.get("LD_LIBRARY_PATH") == f"{sys.prefix}/lib"
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not (is_sealed and (name == "LD_LIBRARY_PATH" or name.startswith("PYTHON")))
+    }
