@@ -36,7 +36,7 @@ def render(port: int, instances: Sequence[int]) -> str:
         r"(?:^ *server titan-\d+:8080 ([^;]*);\n)+",
         lambda found: "".join(f"    server 127.0.0.1:{instance} {found[1]};\n" for instance in instances),
     )
-    return replaced(text, r"listen 80;", lambda _: f"listen 127.0.0.1:{port};")
+    return replaced(text, r"listen 80 ", lambda _: f"listen 127.0.0.1:{port} ")
 
 
 def program() -> str:
