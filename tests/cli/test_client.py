@@ -111,10 +111,22 @@ def test_a_url_with_a_path_in_front_of_a_proxy(server, monkeypatch):
     assert headers["Authorization"] == "Bearer secret"
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://", "http://[", "http://x:port"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8080", "ftp://x", "http://", "http://[", "http://x:port", "http://a..b", "http://x/\u00fc"]
+)
 def test_what_is_no_url_is_wrong_usage(url, capsys):
     assert run(["check-health", "live", "--url", url]) == 2
     assert "is no http:// or https:// URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("token", ["s3cret\nanother", "s3cret\u00fc", "s3cret another"])
+def test_what_is_no_token_is_wrong_usage_and_not_shown(token, server, monkeypatch, capsys):
+    monkeypatch.setenv("TITAN_TOKEN", token)
+    assert run(["check-health", "live"]) == 2
+    said = capsys.readouterr().err
+    assert "TITAN_TOKEN is no token" in said
+    assert "s3cret" not in said
+    assert server.asked == []
 
 
 def test_our_own_tls_server_needs_no_name_on_its_certificate_but_another_one_does(server, monkeypatch, capsys):

@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -90,6 +91,31 @@ def test_where_there_is_no_installation_nothing_can_be_told(titan):
     assert set(verdicts(items).values()) == {"cannot tell"}
     for name in ("instances", "replication", "redis", "connections"):
         assert items[name][1].startswith("DATABASE_URL is not set here")
+
+
+def test_a_store_that_cannot_be_looked_for_is_a_reason(titan, monkeypatch):
+    monkeypatch.setenv("TITAN_DATA_DIR", "x" * 300)
+    items = checked(titan, code=0)
+    for name in ("instances", "replication", "redis", "connections"):
+        verdict, said = items[name]
+        assert verdict == "cannot tell"
+        assert "File name too long" in said
+
+
+def test_what_is_asked_for_its_health_gets_no_token(titan, monkeypatch):
+    monkeypatch.setenv("TITAN_TOKEN", "s3cret")
+
+    def hear() -> bytes:
+        connection, _ = listener.accept()
+        with connection:
+            return connection.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        listener.settimeout(20)
+        heard = pool.submit(hear)
+        titan("ha", "check", "--balancer", f"http://127.0.0.1:{listener.getsockname()[1]}", "--timeout", "1")
+        assert heard.result().startswith(b"GET /health/ready ")
+        assert b"s3cret" not in heard.result()
 
 
 def test_what_is_away_cannot_be_told_and_no_password_is_shown(titan, monkeypatch):
@@ -200,6 +226,7 @@ def test_without_kubectl(titan, monkeypatch, tmp_path):
         ("--url", "ftp://titan-1"),
         ("--prometheus", "http://admin:m4rk3r@prometheus:9090"),
         ("--balancer", "http://[::1"),
+        ("--url", "http://titan..1:8080"),
         ("--max-replicas", "0"),
         ("--timeout", "0"),
     ],

@@ -4,7 +4,7 @@ import http.client
 import os
 import ssl
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
@@ -42,12 +42,13 @@ def get(
 
     Without a URL it is the server that this environment describes, on its admin port if it has one and `admin` is
     True. `TITAN_TOKEN` goes with the request, but for one to somebody else (`with_token`). Redirects are not followed.
-    Raises `Unreachable`.
+    Raises `Unreachable`, and `click.UsageError` for what is no URL or no token.
     """
     base = url or local_url(os.environ, admin=admin)
+    headers = _headers(os.environ if with_token else {})
     connection, prefix = _connect(base, timeout_s, is_our_own=url is None)
     try:
-        connection.request("GET", prefix + path, headers=_headers(os.environ if with_token else {}))
+        connection.request("GET", prefix + path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read(MAX_ANSWER_BYTES)
     except (OSError, http.client.HTTPException) as error:
@@ -72,24 +73,35 @@ def local_url(environ: Mapping[str, str], *, admin: bool = False) -> str:
     return f"{scheme}://{host}:{port if port.isdecimal() else '8080'}"  # Kubernetes' own TITAN_PORT is a URL
 
 
-def _connect(base: str, timeout_s: float, *, is_our_own: bool) -> tuple[http.client.HTTPConnection, str]:
+def taken_apart(url: str) -> SplitResult | None:
+    """Take the URL of a server apart; None where it is none that could be asked."""
     try:
-        parts = urlsplit(base)
-        scheme, host, port = parts.scheme, parts.hostname, parts.port
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")
+        parts.path.encode("ascii")
     except ValueError:
-        scheme, host = "", None
-    if scheme not in ("http", "https") or not host:
+        return None
+    return parts if is_usable else None
+
+
+def _connect(base: str, timeout_s: float, *, is_our_own: bool) -> tuple[http.client.HTTPConnection, str]:
+    parts = taken_apart(base)
+    if parts is None:
         raise click.UsageError(f"{printable(base)} is no http:// or https:// URL")
+    assert parts.hostname is not None
     prefix = parts.path.rstrip("/")
-    if scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=timeout_s), prefix
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout_s), prefix
     context = ssl.create_default_context()
     if is_our_own:  # the certificate is for the name that clients use, not for this machine's loopback address
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context), prefix
+    return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout_s, context=context), prefix
 
 
 def _headers(environ: Mapping[str, str]) -> dict[str, str]:
     token = environ.get("TITAN_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:  # else the error about its header would show it
+        raise click.UsageError("TITAN_TOKEN is no token: it holds spaces, line ends or letters that none has")
     return {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})

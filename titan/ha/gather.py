@@ -87,19 +87,27 @@ def _said(url: str, seen: Asked | Unknown) -> Asked:
 def _database(settings: Settings, within_s: float) -> DatabaseStanding | Embedded | Unknown:
     url = settings.database.postgres_url
     if url is None:
-        return Embedded() if settings.database.sqlite_path.exists() else NO_SETTINGS
+        return _embedded(settings)
     try:
         return database_standing(url, within_s=within_s)
     except (StoreUnavailable, StoreDamaged) as error:
         return Unknown(str(error))
 
 
+def _embedded(settings: Settings) -> Embedded | Unknown:
+    path = settings.database.sqlite_path
+    try:
+        return Embedded() if path.exists() else NO_SETTINGS
+    except OSError as error:  # a folder of another user, say
+        return Unknown(f"whether there is a store at {path} cannot be seen: {error.strerror}")
+
+
 def _redis(settings: Settings, within_s: float) -> RedisStanding | NoRedis | Unknown:
     redis = settings.redis
     url = redis.parsed_url
     if url is None:
-        has_store = settings.database.postgres_url is not None or settings.database.sqlite_path.exists()
-        return NoRedis() if has_store else NO_SETTINGS
+        store = None if settings.database.postgres_url is not None else _embedded(settings)
+        return store if isinstance(store, Unknown) else NoRedis()
     tls = Tls(redis.tls_ca, redis.tls_cert, redis.tls_key) if url.is_tls else None
     try:
         return redis_standing(url, tls=tls, within_s=within_s)

@@ -7,8 +7,8 @@ from titan.ha.cluster import READY_PATH
 from titan.ha.evidence import Asked, Document, Unknown, Watcher
 from titan.ha.reading import rows, text, value
 
-Fetch = Callable[[str, str, bool], "tuple[int, bytes] | Unknown"]
-"""GET of a path below a base URL, with the caller's token or without: status and body; blocks for a bounded time."""
+Fetch = Callable[[str, str], "tuple[int, bytes] | Unknown"]
+"""GET of a path below a base URL: status and body; blocks for a bounded time. It shows nobody our token."""
 
 RULES = "/api/v1/rules?type=alert"
 TARGETS = "/api/v1/targets?state=active"
@@ -17,7 +17,7 @@ STATES = ("ready", "degraded", "unready")
 
 def health(fetch: Fetch, url: str) -> Asked | Unknown:
     """Ask for readiness; an answer of another sort than ours is told as what it is."""
-    answer = fetch(url, READY_PATH, True)
+    answer = fetch(url, READY_PATH)
     if isinstance(answer, Unknown):
         return answer
     status, body = answer
@@ -39,7 +39,7 @@ def prometheus(fetch: Fetch, url: str | None) -> Watcher | Unknown:
 
 
 def _data(fetch: Fetch, url: str, path: str) -> Document | Unknown:
-    answer = fetch(url, path, False)  # our token is not for others
+    answer = fetch(url, path)
     if isinstance(answer, Unknown):
         return answer
     status, body = answer
