@@ -114,7 +114,7 @@ async def upgrade(client: Client, target: str = "/events/ws", *, behind: bytes =
         while b"\r\n\r\n" not in said:
             said += bytes(await client.stream.receive_some())
     head, _, first = said.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 101 "), head
+    assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n"), head
     return Raw(client, first)
 
 

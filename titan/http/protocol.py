@@ -132,7 +132,8 @@ class Http1Protocol(H11Protocol):
         self._wire = RawWire(self.send, abort, connection.trailing_data[0])
         self.stream.closed = True  # hypercorn's end of the exchange: nothing more is sent by it
         self.stream = None
-        await self._send_h11_event(h11.InformationalResponse(status_code=101, headers=[*headers, *date_and_server]))
+        head = h11.InformationalResponse(status_code=101, headers=[*headers, *date_and_server], reason=_REASONS[101])
+        await self._send_h11_event(head)
         self.connection = cast("h11.Connection", _Handed())
         await self.can_read.set()  # whoever reads has waited for what comes of the upgrade
         return self._wire
