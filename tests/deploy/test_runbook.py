@@ -111,7 +111,9 @@ def test_what_is_not_run_is_shell_and_says_so_visibly(page: Path) -> None:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if page.stem not in ("README", "alerts")], ids=lambda page: page.stem
 )
-def test_every_page_has_the_same_four_parts_and_is_in_the_table(page: Path) -> None:
+def test_every_page_says_first_what_to_do_has_the_same_four_parts_and_is_in_the_table(page: Path) -> None:
     heads = re.findall(r"^## (.*)$", page.read_text(), re.MULTILINE)
     assert [head.split()[0].rstrip(",") for head in heads] == ["Symptom", "Check", "What", "Recovery"]
     assert f"]({page.name})" in (ROOT / "deploy/runbook/README.md").read_text()
+    what_to_do = page.read_text().partition("\n\n")[2]
+    assert what_to_do.startswith(("**First:** ", "**This version has no OIDC**"))  # who is woken by it reads that much
