@@ -81,7 +81,7 @@ def test_sigkill_of_the_one_that_was_started_leaves_no_server_behind(inside):
         httpx.post(f"{server.url}/submodels", json={"modelType": "Submodel", "id": "urn:x:1"}).raise_for_status()
         os.kill(server.pid, signal.SIGKILL)
         server.wait()
-        wait_until(lambda: not family(inside), within_s=5.0, what="the end of all of its processes")
+        wait_until(lambda: not family(inside), within_s=20, what="the end of all of its processes")
     with serving_inside(inside) as again:
         assert len(httpx.get(f"{again.url}/submodels").json()["result"]) == 1
 

@@ -141,7 +141,7 @@ def test_what_never_answers_holds_nobody_up(titan, monkeypatch, tmp_path):
         ended = titan(
             "ha", "check", "--json", "--timeout", "0.5", "--url", http, "--prometheus", http, "--balancer", http
         )
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20  # not minutes
     assert ended.code == 1  # of the URLs that were named none is ready, and there is nothing behind the balancer
     items = {item["name"]: item for item in json.loads(ended.out)["items"]}
     assert {name for name, item in items.items() if item["verdict"] == "fail"} == {"instances", "balancer"}

@@ -49,7 +49,7 @@ def test_a_client_that_does_not_read_is_cut_and_holds_up_nobody(tmp_path, transp
                 body = submodel(f"urn:large:{written}", BODY_BYTES)
                 assert client.post(f"{server.url}/submodels", content=body, headers=JSON).status_code == 201
                 written += 1
-                quick.wait_for(written, within_s=5)
+                quick.wait_for(written, within_s=20)
             said = read_all(slow)
     assert b'"reason":"slow"' in said
     if transport == "sse":

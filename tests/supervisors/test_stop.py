@@ -60,7 +60,7 @@ def test_a_second_signal_ends_at_once(data_dir):
         started = time.monotonic()
         server.terminate()
         assert server.wait() == 1
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 4.0  # the drain alone would take 5
         assert one_line(server.logs()) == "titan: SIGTERM again while stopping: ended at once"
 
 
@@ -71,7 +71,7 @@ def test_the_hard_deadline_ends_a_task_that_ignores_cancellation(data_dir, tmp_p
         started = time.monotonic()
         server.terminate()
         assert server.wait() == 1
-        assert 2 <= time.monotonic() - started < 3.5
+        assert 2 <= time.monotonic() - started < 6
         assert "hard_deadline_s" in one_line(server.logs())
 
 

@@ -80,7 +80,7 @@ class Raw:
     async def send(self, *events: Event) -> None:
         await self.client.send(b"".join(self.protocol.send(event) for event in events))
 
-    async def next(self, *, within_s: float = 5) -> Event:
+    async def next(self, *, within_s: float = PATIENCE_S) -> Event:
         """Return what comes next. Raises `EOFError` at the end and `trio.BrokenResourceError` where it is cut."""
         with trio.fail_after(within_s):
             while True:

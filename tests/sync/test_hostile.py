@@ -114,7 +114,7 @@ async def test_a_server_that_misbehaves_costs_a_bounded_time_and_size(behaviour,
         report = await pull(source, store, term, policy=limited(**QUICK, max_page_bytes=1_000_000))
         assert words in (report.failure or "")
         assert report.received_bytes < 4_000_000  # pages of 100, of 10, of one
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
 
 
 async def test_a_server_that_is_not_there_is_a_failure_of_the_pull(store, term):
