@@ -138,7 +138,7 @@ def check(config: Path | None, *, as_json: bool) -> int:
 
     \b
     Example:
-      titan db check && systemctl start titan
+      titan db check && systemctl start titan-aas
     """
     upkeep = open_upkeep(config)
     with store_errors():
@@ -209,7 +209,7 @@ def restore(config: Path | None, file: Path, *, as_json: bool) -> None:
 
     \b
     Example:
-      systemctl stop titan && titan db restore /var/backups/titan-2026-01-31.db && systemctl start titan
+      systemctl stop titan-aas && titan db restore /var/backups/titan-2026-01-31.db && systemctl start titan-aas
     """
     upkeep = open_upkeep(config)
     with store_errors(), _progress("restore") as progress:
