@@ -37,12 +37,18 @@ class Events(Section):
         return _read(self.allowed_origins)
 
 
+_OWN_PORTS = {"http": 80, "https": 443}
+"""Which browsers leave out: an origin with one of them would never be theirs."""
+
+
 def _read(text: str) -> frozenset[str]:
     """Read origins as browsers send them. Raises `ValueError` for what is none."""
     origins = frozenset(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
         at = urlsplit(origin)
-        is_origin = at.scheme in {"http", "https"} and at.hostname and "@" not in origin
+        own_port = _OWN_PORTS.get(at.scheme)
+        is_plain = "@" not in origin and "*" not in origin
+        is_origin = own_port is not None and at.hostname and is_plain and at.port != own_port
         if not is_origin or origin != f"{at.scheme}://{at.netloc.lower()}":
             raise ValueError(f"{origin!r} is no origin such as https://dashboard.example.com")
     return origins

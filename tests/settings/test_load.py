@@ -340,6 +340,9 @@ def test_origins_are_as_browsers_send_them():
         "*",
         "https://",
         "https://u@a.example",
+        "https://a.example:443",
+        "http://a.example:80",
+        "https://*.a.example",
     ):
         assert "is no origin such as https://" in the_problem({"TITAN_EVENTS__ALLOWED_ORIGINS": text}), text
 
