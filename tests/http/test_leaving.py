@@ -25,6 +25,12 @@ async def reset(client: Client) -> None:
     client.close()
 
 
+MORE = {
+    "a wish for another protocol": b"Connection: upgrade\r\nUpgrade: x\r\n\r\n",
+    "a further request": b"\r\nGET /things HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+"""For which hypercorn stops reading until the answer is out."""
+
 WAYS = pytest.mark.parametrize("leave", [finish, reset])
 
 
@@ -130,4 +136,23 @@ async def test_a_client_that_only_closes_its_own_side_gets_its_answer():
         await client.stream.send_eof()
         assert (await client.reply()).status == 200
         assert await client.is_closed()
+        await assert_gone(site)
+
+
+@pytest.mark.parametrize("more", MORE.values(), ids=MORE)
+@WAYS
+async def test_during_a_stream_while_nobody_reads(leave, more):
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        while True:
+            yield b"x"
+            await trio.sleep(0.01)
+
+    async def feed(_request: Request) -> Response:
+        return Response(200, pieces(), ends_with_client=True)
+
+    async with running(feeds={("events",): feed}) as site:
+        client = await site.connect()
+        await client.send(b"GET /events HTTP/1.1\r\nHost: x\r\n" + more)
+        await client.stream.receive_some()
+        await leave(client)
         await assert_gone(site)

@@ -51,6 +51,7 @@ class ConnectionServer(TCPServer):
     def __init__(self, app: ASGIFramework, config: ServerConfig, context: WorkerContext, stream: ClientStream) -> None:
         super().__init__(self._call_app, config, context, {}, cast("trio.SSLStream[trio.SocketStream]", stream))
         self._asgi_app = app
+        self._reading = trio.CancelScope()
 
     async def run(self) -> None:
         """Serve requests until either side closes; the peer being gone is no error."""
@@ -75,7 +76,8 @@ class ConnectionServer(TCPServer):
                     self.protocol_send,
                 )
                 self.stream.on_late_head = self._refuse_late_head
-                await self._read_data()
+                with self._reading:
+                    await self._read_data()
         finally:
             await self._close()
 
@@ -83,6 +85,9 @@ class ConnectionServer(TCPServer):
         """Take what the protocol wants sent or has to say."""
         if not isinstance(event, Updated):
             await super().protocol_send(event)
+            if self.is_broken:
+                # Behind a request that something follows, hypercorn reads on once its answer is out: it never will be.
+                self._reading.cancel()
         elif event.idle:
             self.stream.request_finished(next_has_begun=self.protocol.has_begun_next)
         else:
