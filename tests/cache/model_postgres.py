@@ -50,13 +50,14 @@ class Gates:
 
     def __init__(self) -> None:
         self._waiting: list[trio.Event] = []
+        self._are_gone = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     async def stop(self, where: str) -> None:
         """Wait to be let go on, if the running task is to stop there."""
-        if where not in PLAN.get().stops:
+        if self._are_gone or where not in PLAN.get().stops:
             return
         gate = trio.Event()
         self._waiting.append(gate)
@@ -74,6 +75,11 @@ class Gates:
         """Let all go on that have stopped by now."""
         for gate in self._waiting:
             gate.set()
+
+    def remove(self) -> None:
+        """Have nobody stop any more: also what is shielded can end then."""
+        self._are_gone = True
+        self.open_all()
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,15 +182,18 @@ class RedisEvicting(RedisUnlike):
         self._redis.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
+_NOT_OURS = """
+for _, key in ipairs(redis.call('KEYS', 'titan:*')) do redis.call('DEL', key) redis.call('RPUSH', key, 'not ours') end
+"""
+
+
 class RedisMistaken(RedisUnlike):
     """Another program uses our keys for something else."""
 
     title = "values of other types under our keys in Redis"
 
     def begin(self, on: Installation) -> None:
-        for key in self._redis.cli("KEYS", "titan:*").split():
-            self._redis.cli("DEL", key)
-            self._redis.cli("RPUSH", key, "not ours")
+        self._redis.cli("EVAL", _NOT_OURS, "0")
 
     def end(self, on: Installation) -> None:
         self.begin(on)

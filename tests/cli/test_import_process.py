@@ -172,11 +172,11 @@ def test_an_export_to_a_file_that_is_stopped_leaves_nothing_behind(data_dir, tmp
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)])
-def test_an_export_whose_reader_has_stopped_reading_can_be_stopped(data_dir, tmp_path, number, code):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_export_whose_reader_has_stopped_reading_can_be_stopped(data_dir, tmp_path, number):
     assert peak_kib(data_dir, "import", many(tmp_path / "many.json", 1_000, padding=500))
     with start(data_dir, "export", "-") as process:
         assert process.stdout is not None
         assert process.stdout.read(1) == "{"  # and no more: the pipe fills
         process.send_signal(number)
-        assert process.wait(30) == code
+        assert process.wait(30) == -number

@@ -75,7 +75,9 @@ def command(out: Path, *, ids: tuple[str, ...], file_format: str | None, force: 
 
 
 async def _to_stdout(place: Place, ids: Sequence[str]) -> int:
-    # Signals do what they do by default: they must end us also while a reader that does not read holds us in a write.
+    # Signals do what they do by default: they must end us also while a reader that does not read holds us in a write,
+    # where trio's own handler of SIGINT, if it comes a moment before, would wait for a checkpoint that never comes.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     async with reading(place) as store:
         return await _write(store, sys.stdout.buffer, ids)
 
