@@ -150,7 +150,6 @@ def test_what_never_answers_holds_nobody_up(titan, monkeypatch, tmp_path):
 def test_on_the_guides_drawing_all_passes_that_can_be_told(titan, monkeypatch, tmp_path):
     with guided(tmp_path) as made:
         here, ports = made.installation, [instance.port for instance in made.instances]
-        here.postgres.psql("GRANT pg_monitor TO titan")
         for name in ("DATABASE_URL", "REDIS_URL"):
             monkeypatch.setenv(name, here.settings[name])
         with watching(tmp_path / "watching", ports, every_s=1) as prometheus:

@@ -84,6 +84,7 @@ def guided(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[
         nginx.balancing(folder / "nginx", ports := [instance.port for instance in installation.instances]) as url,
         prometheus.watching(folder / "prometheus", ports) as watcher,
     ):
+        primary.psql("GRANT pg_monitor TO titan")  # so that `titan ha check` sees how the replica is
         yield Cluster(installation, replica, redis, url, watcher.url)
         for instance in installation.instances:
             instance.thaw()  # whatever was done to it

@@ -161,6 +161,7 @@ UNTOLD = [
     ("anti-affinity", {"cluster": AWAY}, "refused", "--namespace"),
     ("anti-affinity", of(*PODS), "no Deployment", "--namespace"),
     ("alerts", {"watcher": AWAY}, "refused", "--prometheus"),
+    ("alerts", {"watcher": watcher(targets=[target(1), target(2, "unknown")])}, "not asked yet", "again"),
     ("runbook", {"watcher": AWAY}, "refused", "deploy/runbook"),
     ("recovery", {}, "nothing records a drill", "restore"),
     ("connections", {"database": AWAY}, "refused", "DATABASE_URL"),
