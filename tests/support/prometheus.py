@@ -16,12 +16,14 @@ import httpx
 
 from tests.support.balancer import listening, program, replaced
 from tests.support.server import ROOT, free_port
+from tests.support.waiting import wait_until
 
 FILES = ROOT / "deploy" / "prometheus"
 CONFIGURATION = FILES / "prometheus.yml"
 ALERTS = FILES / "alerts" / "ha.yml"
 PACKAGE = "prometheus"
 """Of Debian; promtool is in it."""
+READY_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class Prometheus:
     """One that runs."""
 
     url: str
+
+    def is_ready(self) -> bool:
+        """Say whether it answers queries."""
+        return httpx.get(f"{self.url}/-/ready", timeout=5).is_success
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return what an expression gives now: for each series its `metric` (labels) and `value`."""
@@ -86,7 +92,10 @@ def watching(folder: Path, instances: Sequence[int], *, every_s: int | None = No
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     with listening(command, port=port, log=folder / "prometheus.log"):
-        yield Prometheus(f"http://127.0.0.1:{port}")
+        prometheus = Prometheus(f"http://127.0.0.1:{port}")
+        # It listens before it answers queries, and says 503 until then.
+        wait_until(prometheus.is_ready, within_s=READY_WITHIN_S, what="Prometheus answers queries")
+        yield prometheus
 
 
 def promtool(*arguments: str | Path) -> str:
