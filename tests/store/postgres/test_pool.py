@@ -131,7 +131,10 @@ async def test_a_cancelled_statement_leaves_its_connection_well(it):
 
 
 async def test_a_failed_statement_leaves_its_connection_well(it):
+    used = set()
+
     async def fail(session) -> None:
+        used.add(await pid(session))
         await session.begin()
         await session.row("SELECT 1 / 0")
 
@@ -139,7 +142,7 @@ async def test_a_failed_statement_leaves_its_connection_well(it):
         with pytest.raises(Exception, match="division by zero"):
             await it.island.run(it.database.use, fail)
     await until(lambda: it.database.statistics.in_use == 0)
-    assert it.database.statistics.open <= 3
+    assert len(used) <= it.database.statistics.limit  # of a pool that threw them away there would be twenty
     assert await it.store.get(Kind.SHELL, "x") is None
 
 
